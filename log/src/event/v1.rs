@@ -1,0 +1,270 @@
+//! The archived structs of version 1. Frozen: a change of shape is a struct of a new version beside these.
+//!
+//! Numbers are what the newtypes of [`crate::ids`] wrap. Names and paths are raw bytes. Times of files are
+//! nanoseconds since 1970 and may be negative. `path` is the path as the caller gave it, empty where the caller named
+//! the inode; it is for the reader of the audit log and means nothing to replay.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+macro_rules! archived {
+    ($($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Archive, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+            pub struct $name { $($(#[$fdoc])* pub $field: $type,)* }
+        )*
+    };
+}
+
+archived! {
+    /// On whose behalf the record was made.
+    pub struct Context {
+        pub tenant: String,
+        pub user: String,
+        pub agent: String,
+        /// Any string of up to 128 bytes that the caller groups its work by.
+        pub session: String,
+        /// Session generation; 0 outside registered sessions.
+        pub generation: u64,
+        /// Key of idempotency, if the caller gave one.
+        pub request_id: Option<String>,
+        /// W3C trace id.
+        pub trace_id: Option<[u8; 16]>,
+        /// The process that called, 0 if unknown.
+        pub process: u32,
+        /// Its command name, empty if unknown.
+        pub command: String,
+    }
+
+    /// One chunk in the record's own payload.
+    pub struct StoredChunk {
+        pub length: u32,
+        /// BLAKE3 of the chunk.
+        pub hash: [u8; 32],
+    }
+
+    /// The chunks of the payload in order; they cover it behind its salt without gaps.
+    pub struct ChunkList {
+        pub chunks: Vec<StoredChunk>,
+    }
+
+    /// A chunk in an earlier record.
+    pub struct ForeignChunk {
+        pub seq: u64,
+        pub offset: u32,
+        pub length: u32,
+        pub hash: [u8; 32],
+    }
+
+    /// A run of a file's bytes that is a run of a chunk's bytes.
+    pub struct Piece {
+        pub file_offset: u64,
+        pub length: u32,
+        /// Bytes of the chunk before the run.
+        pub skip: u32,
+        /// Index into the record's own chunks and then, counting on, the event's foreign chunks.
+        pub chunk: u32,
+    }
+
+    /// What a file consists of after the event. `body` 0: nothing, or one piece at offset 0 that the inode row holds.
+    /// Otherwise the pieces become extents of that body.
+    pub struct FileContent {
+        /// Bytes; what no piece covers reads as zeros.
+        pub size: u64,
+        pub body: u64,
+        pub pieces: Vec<Piece>,
+        pub foreign: Vec<ForeignChunk>,
+        /// BLAKE3 of the whole content where this operation wrote all of it and it is more than one chunk.
+        pub content_id: Option<[u8; 32]>,
+    }
+
+    /// A name of an inode.
+    pub struct LinkName {
+        pub parent: u64,
+        pub name: Vec<u8>,
+    }
+
+    /// First record of every zone: the root directory exists.
+    pub struct ZoneCreated {
+        pub name: String,
+        pub mode: u32,
+        pub uid: u32,
+        pub gid: u32,
+    }
+
+    /// The log was opened after an unclean end.
+    pub struct Recovered {
+        /// First seq that was cut as torn, 0 if nothing was.
+        pub cut_from: u64,
+        /// Non-zero bytes that were cut.
+        pub cut_bytes: u64,
+        /// Records written again because no proof of their flush was found.
+        pub rewritten: u64,
+    }
+
+    /// Counts kept in memory may have been lost: refusals repeated after their first in the second of the end.
+    pub struct AuditGap {
+        /// What may be missing happened after this record.
+        pub after: u64,
+        /// And before this time, UTC ns.
+        pub until_ns: u64,
+    }
+
+    pub struct FileCreated {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+        pub mode: u32,
+        pub uid: u32,
+        pub gid: u32,
+        /// The commit time where absent.
+        pub mtime: Option<i64>,
+        /// The commit time where absent.
+        pub atime: Option<i64>,
+        pub content: FileContent,
+    }
+
+    pub struct DirectoryCreated {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+        pub mode: u32,
+        pub uid: u32,
+        pub gid: u32,
+    }
+
+    pub struct SymlinkCreated {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+        pub uid: u32,
+        pub gid: u32,
+        pub mtime: Option<i64>,
+        pub target: Vec<u8>,
+    }
+
+    /// A further hard link.
+    pub struct Linked {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+    }
+
+    /// A name of a file or symlink was removed.
+    pub struct Unlinked {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+        /// It was the last name and the file is held open: it lives on as an orphan.
+        pub orphaned: bool,
+        /// The first link was removed and this further link takes its place in the inode row.
+        pub promoted: Option<LinkName>,
+    }
+
+    pub struct DirectoryRemoved {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+    }
+
+    pub struct Renamed {
+        pub inode: u64,
+        pub from_parent: u64,
+        pub from_name: Vec<u8>,
+        pub from_path: Vec<u8>,
+        pub to_parent: u64,
+        pub to_name: Vec<u8>,
+        pub to_path: Vec<u8>,
+        /// The inode that had the target name, 0 if none.
+        pub replaced: u64,
+        pub replaced_orphaned: bool,
+        pub replaced_promoted: Option<LinkName>,
+    }
+
+    pub struct AttributesSet {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        pub mode: Option<u32>,
+        pub uid: Option<u32>,
+        pub gid: Option<u32>,
+        pub atime: Option<i64>,
+        pub mtime: Option<i64>,
+        pub mime: Option<String>,
+    }
+
+    pub struct XattrSet {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        pub name: Vec<u8>,
+        pub value: Vec<u8>,
+    }
+
+    pub struct XattrRemoved {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        pub name: Vec<u8>,
+    }
+
+    /// Content of a body that no inode has yet; a later record attaches it.
+    pub struct ContentStored {
+        pub body: u64,
+        pub pieces: Vec<Piece>,
+        pub foreign: Vec<ForeignChunk>,
+    }
+
+    /// Bytes of a file were written.
+    pub struct Written {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        pub offset: u64,
+        pub length: u64,
+        /// All that the file had before is gone: this is its whole content.
+        pub replace: bool,
+        /// Size and body after the write; the pieces are what was written.
+        pub content: FileContent,
+    }
+
+    pub struct Truncated {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        pub size: u64,
+    }
+
+    /// Unlinked files whose last handle was closed, or was lost with its process.
+    pub struct OrphansReleased {
+        pub inodes: Vec<u64>,
+    }
+
+    /// A call was refused. The context says to whom.
+    pub struct Refused {
+        /// [`super::Syscall`] code.
+        pub syscall: u16,
+        /// [`super::Reason`] code.
+        pub reason: u16,
+        /// 0 where no inode was reached.
+        pub inode: u64,
+        pub path: Vec<u8>,
+    }
+
+    pub struct RefusalCount {
+        pub syscall: u16,
+        pub reason: u16,
+        pub inode: u64,
+        pub count: u64,
+    }
+
+    /// Repeats of refusals in one second, beyond the first of each which has a record of its own.
+    pub struct RefusalsCounted {
+        pub from_ns: u64,
+        pub until_ns: u64,
+        pub counts: Vec<RefusalCount>,
+        /// Repeats that were not counted by kind because there were too many kinds.
+        pub collapsed: u64,
+    }
+}

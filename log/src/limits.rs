@@ -1,0 +1,39 @@
+//! Every bound of the log, by name (L12, STYLE 9). Sizes are bytes unless the name says otherwise.
+
+use std::time::Duration;
+
+/// Largest payload of a record, its salt not counted.
+pub const RECORD_PAYLOAD_BYTES_MAX: usize = 8 << 20;
+/// Largest meta of a record, its salt included.
+pub const RECORD_META_BYTES_MAX: usize = 1 << 20;
+/// Events in one record; their index is a u16.
+pub const RECORD_EVENTS_MAX: usize = 4096;
+/// Chunks in one record's payload.
+pub const RECORD_CHUNKS_MAX: usize = 8192;
+/// Largest chunk, and so the longest extent.
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// Salt at the head of meta and of payload.
+pub const SALT_BYTES: usize = 16;
+
+/// A segment is closed when the next batch would take it beyond this.
+pub const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// One batch: one write, one sync. A single record may be larger, a batch of several may not.
+pub const APPEND_BATCH_BYTES_MAX: usize = 4 << 20;
+/// What may be in flight between two syncs: a full batch, or one record of the largest size.
+pub const INFLIGHT_BYTES_MAX: u64 = 16 << 20;
+/// Records queued for the appender before `append` answers busy.
+pub const APPEND_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Zeros written ahead of the tail while batches are small.
+pub const ZERO_AHEAD_BYTES: u64 = 1 << 20;
+/// Batches above this switch writing ahead off: their cost is bandwidth, not the sync.
+pub const ZERO_AHEAD_BATCH_BYTES_MAX: u64 = 64 << 10;
+/// How long an accepted record may wait for its sync, and an idle log for its watermark.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
+/// Free bytes kept on the disk for flushing tables and for saying "disk full".
+pub const RESERVE_BYTES: u64 = 256 << 20;
+/// Segment files held open for reading.
+pub const OPEN_SEGMENTS_MAX: usize = 128;
+
+const _: () = assert!(
+    INFLIGHT_BYTES_MAX >= (RECORD_PAYLOAD_BYTES_MAX + RECORD_META_BYTES_MAX + 4096 + APPEND_BATCH_BYTES_MAX) as u64
+);

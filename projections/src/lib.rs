@@ -1,0 +1,4 @@
+//! Versioned tables folded from the log.
+
+pub mod put;
+pub mod table;
