@@ -24,8 +24,16 @@
 //!
 //! No tokio, no threads of its own but the one that `Log` may be asked to start.
 
+pub mod appender;
+pub mod cursor;
 pub mod env;
 pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod record;
+pub mod recovery;
+pub mod segment;
+pub mod log;
+pub mod merkle;
+pub mod sidecar;
+pub mod watermark;

@@ -2,3 +2,6 @@
 
 pub mod put;
 pub mod table;
+pub mod apply;
+pub mod loads;
+pub mod row;

@@ -1,0 +1,48 @@
+//! On whose behalf a call is made.
+
+use nexus_log::event::{Context, Reason};
+
+use crate::error::{Error, Result};
+
+/// Longest session string, tenant, user, agent or request id, in bytes.
+pub const IDENTITY_BYTES_MAX: usize = 128;
+
+/// The actor of a call. Checked once, when it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub(crate) context: Context,
+}
+
+impl Caller {
+    /// An agent by name, with nothing else said.
+    pub fn agent(name: &str) -> Result<Caller> {
+        Caller::new(Context { agent: name.into(), ..Context::default() })
+    }
+
+    pub fn new(context: Context) -> Result<Caller> {
+        if context.agent.is_empty() {
+            return Err(Error::new(Reason::Invalid, "the agent's name is empty; name who acts"));
+        }
+        let request_id = context.request_id.as_deref().unwrap_or("");
+        let parts = [
+            ("tenant", &context.tenant[..]),
+            ("user", &context.user[..]),
+            ("agent", &context.agent[..]),
+            ("session", &context.session[..]),
+            ("request id", request_id),
+            ("command", &context.command[..]),
+        ];
+        for (what, value) in parts {
+            if value.len() > IDENTITY_BYTES_MAX {
+                let message = format!("the {what} is {} bytes long; at most {IDENTITY_BYTES_MAX}", value.len());
+                return Err(Error::new(Reason::Invalid, message));
+            }
+        }
+        Ok(Caller { context })
+    }
+
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+}

@@ -1,0 +1,174 @@
+//! Walking the records of one segment file, whatever is in it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::env::DiskFile;
+use crate::ids::{Seq, ZoneIdentity};
+use crate::record::{BadBody, BadPrefix, Expected, PREFIX_BYTES, Prefix, Record, Seed, UnverifiedBody};
+
+/// Bytes read ahead of the cursor.
+const READ_AHEAD_BYTES: usize = 256 << 10;
+
+/// A record as found: its place, its prefix, its body.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    pub body: UnverifiedBody,
+}
+
+impl Found {
+    #[must_use]
+    pub fn prefix(&self) -> &Prefix {
+        &self.body.prefix
+    }
+
+    /// Offset behind the record and its padding.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.offset + self.prefix().record_bytes() as u64
+    }
+}
+
+/// Why the walk cannot go on at an offset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRecord {
+    #[error(transparent)]
+    Prefix(#[from] BadPrefix),
+    #[error(transparent)]
+    Body(#[from] BadBody),
+}
+
+/// Reads records one after the other. Prefixes are checked here; bodies by whoever needs them.
+#[derive(Debug)]
+pub struct Cursor {
+    file: Arc<dyn DiskFile>,
+    identity: ZoneIdentity,
+    seed: Seed,
+    offset: u64,
+    next: Seq,
+    /// `None` where the walk starts in the middle of a segment.
+    previous_crc: Option<u32>,
+    window: Window,
+}
+
+impl Cursor {
+    #[must_use]
+    pub fn new(
+        file: Arc<dyn DiskFile>,
+        identity: ZoneIdentity,
+        seed: Seed,
+        offset: u64,
+        next: Seq,
+        previous_crc: Option<u32>,
+    ) -> Cursor {
+        Cursor { file, identity, seed, offset, next, previous_crc, window: Window::default() }
+    }
+
+    /// Where the next record is expected.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.next
+    }
+
+    /// CRC of the last prefix walked over.
+    #[must_use]
+    pub fn previous_crc(&self) -> Option<u32> {
+        self.previous_crc
+    }
+
+    /// The record here, its body not checked, without moving.
+    pub fn peek(&mut self) -> io::Result<Result<Found, BadPrefix>> {
+        let head = self.window.at(&*self.file, self.offset, PREFIX_BYTES)?;
+        let Some(head) = head.first_chunk::<PREFIX_BYTES>() else {
+            let zeros = head.iter().all(|b| *b == 0);
+            return Ok(Err(if zeros { BadPrefix::Zeros } else { BadPrefix::Short }));
+        };
+        let expected = Expected { identity: self.identity, seq: Some(self.next), previous_crc: self.previous_crc };
+        let prefix = match Prefix::check(head, &self.seed, &expected) {
+            Ok(prefix) => prefix,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let body_bytes = prefix.record_bytes() - PREFIX_BYTES;
+        let body = self.window.at(&*self.file, self.offset + PREFIX_BYTES as u64, body_bytes)?;
+        if body.len() < body_bytes {
+            return Ok(Err(BadPrefix::Short));
+        }
+        let bytes = Bytes::copy_from_slice(&body[..body_bytes]);
+        Ok(Ok(Found { offset: self.offset, body: UnverifiedBody { prefix, bytes } }))
+    }
+
+    /// Moves behind a record that [`Cursor::peek`] gave.
+    pub fn pass(&mut self, found: &Found) {
+        self.offset = found.end();
+        self.next = found.prefix().seq.next();
+        self.previous_crc = Some(found.prefix().crc);
+    }
+
+    /// The next record with its checksums held, or why there is none here.
+    pub fn next_checked(&mut self) -> io::Result<Result<Found, BadRecord>> {
+        let found = match self.peek()? {
+            Ok(found) => found,
+            Err(bad) => return Ok(Err(bad.into())),
+        };
+        if let Err(bad) = found.body.check() {
+            return Ok(Err(bad.into()));
+        }
+        self.pass(&found);
+        Ok(Ok(found))
+    }
+
+    /// The next record, decoded, or why there is none here.
+    pub fn next_record(&mut self) -> io::Result<Result<Record, BadRecord>> {
+        let found = match self.peek()? {
+            Ok(found) => found,
+            Err(bad) => return Ok(Err(bad.into())),
+        };
+        match found.body.decode() {
+            Ok(record) => {
+                self.pass(&found);
+                Ok(Ok(record))
+            }
+            Err(bad) => Ok(Err(bad.into())),
+        }
+    }
+}
+
+/// A piece of the file in memory.
+#[derive(Debug, Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// `length` bytes at `offset`; fewer where the file ends.
+    fn at(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let inside = offset >= self.start && offset + length as u64 <= self.start + self.bytes.len() as u64;
+        if !inside {
+            self.bytes.resize(length.max(READ_AHEAD_BYTES), 0);
+            self.start = offset;
+            let mut filled = 0;
+            while filled < self.bytes.len() {
+                match file.read_at(&mut self.bytes[filled..], offset + filled as u64) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            self.bytes.truncate(filled);
+        }
+        let from = (offset - self.start) as usize;
+        let to = (from + length).min(self.bytes.len());
+        Ok(&self.bytes[from..to])
+    }
+}

@@ -1,0 +1,131 @@
+//! From a seq or a time to a place in a file.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::segments::{Index, MemoryIndex, Segment};
+use super::{ReadError, Shared};
+use crate::cursor::Cursor;
+use crate::env::{DiskFile, OpenMode};
+use crate::ids::{CommitTime, Seq};
+use crate::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name, sidecar_name};
+use crate::sidecar::Sidecar;
+
+impl Shared {
+    /// The segment that holds `seq`, which must be flushed, and the seq behind its last.
+    pub(super) fn segment_of(&self, seq: Seq) -> Result<(Arc<Segment>, Seq), ReadError> {
+        let (first, next, open) = self.segments.find(seq).ok_or(ReadError::BeforeFirst { first: self.first })?;
+        let until = next.unwrap_or(self.flushed_seq().next());
+        if let Some(segment) = open {
+            return Ok((segment, until));
+        }
+        let next = next.expect("only full segments are closed");
+        let segment = Arc::new(self.open_full(first, next)?);
+        self.segments.keep(Arc::clone(&segment));
+        Ok((segment, until))
+    }
+
+    pub(super) fn flushed_seq(&self) -> Seq {
+        Seq(self.flushed.load(std::sync::atomic::Ordering::Acquire))
+    }
+
+    /// Opens a full segment that ends before `next`. Its sidecar is a hint: where it is missing or bad, the segment
+    /// itself is walked.
+    fn open_full(&self, first: Seq, next: Seq) -> Result<Segment, ReadError> {
+        let path = self.dir.join(file_name(first));
+        let file = self.env.disk.open(&path, OpenMode::Read).map_err(ReadError::Io)?;
+        let header = read_header(&*file, self.identity, first)?;
+        let sidecar = Sidecar::open(&*self.env.disk, &self.dir.join(sidecar_name(first)), self.identity, first);
+        let index = match sidecar {
+            Ok(sidecar) if sidecar.records() == next.0 - first.0 => Index::Sealed(sidecar),
+            _ => Index::Memory(RwLock::new(self.walk(&file, &header, next)?)),
+        };
+        Ok(Segment { file, header, index })
+    }
+
+    fn walk(&self, file: &Arc<dyn DiskFile>, header: &SegmentHeader, next: Seq) -> Result<MemoryIndex, ReadError> {
+        let mut index = MemoryIndex::default();
+        let mut cursor = Cursor::new(
+            Arc::clone(file),
+            self.identity,
+            header.seed(),
+            SEGMENT_HEADER_BYTES,
+            header.first,
+            Some(header.previous_crc),
+        );
+        while cursor.next_seq() < next {
+            let (offset, seq) = (cursor.offset(), cursor.next_seq());
+            match cursor.next_checked().map_err(ReadError::Io)? {
+                Ok(found) => index.push(found.offset, found.prefix().commit_time),
+                Err(why) => return Err(ReadError::damage(seq, header.first, offset, why)),
+            }
+        }
+        Ok(index)
+    }
+
+    /// Offset of the record `seq` in its segment.
+    pub(super) fn offset_in(&self, segment: &Segment, seq: Seq) -> Result<u64, ReadError> {
+        let at = (seq.0 - segment.header.first.0) as usize;
+        match &segment.index {
+            Index::Memory(index) => {
+                let index = index.read();
+                Ok(u64::from(*index.offsets.get(at).expect("a flushed record is in the index")))
+            }
+            Index::Sealed(sidecar) => sidecar.offset_of(seq).map_err(|e| ReadError::Index { seq, source: e }),
+        }
+    }
+
+    fn time_in(&self, segment: &Segment, seq: Seq) -> Result<CommitTime, ReadError> {
+        let at = (seq.0 - segment.header.first.0) as usize;
+        match &segment.index {
+            Index::Memory(index) => Ok(*index.read().times.get(at).expect("a flushed record is in the index")),
+            Index::Sealed(sidecar) => sidecar.time_of(seq).map_err(|e| ReadError::Index { seq, source: e }),
+        }
+    }
+}
+
+pub(super) fn read_header(
+    file: &dyn DiskFile,
+    identity: crate::ids::ZoneIdentity,
+    first: Seq,
+) -> Result<SegmentHeader, ReadError> {
+    match SegmentHeader::decode(&header_block(file).map_err(ReadError::Io)?, identity, first) {
+        HeaderBlock::Good { header, .. } => Ok(header),
+        HeaderBlock::NewerFormat(version) => Err(ReadError::NewerFormat { version }),
+        HeaderBlock::Blank | HeaderBlock::Bad => Err(ReadError::Header { first }),
+    }
+}
+
+/// The first block of a segment file, or what there is of it.
+pub(super) fn header_block(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let mut block = vec![0; file.len()?.min(SEGMENT_HEADER_BYTES) as usize];
+    crate::env::read_exact_at(file, &mut block, 0)?;
+    Ok(block)
+}
+
+impl super::Log {
+    /// Commit time of a flushed record.
+    pub fn time_of(&self, seq: Seq) -> Result<CommitTime, ReadError> {
+        self.shared.check_flushed(seq)?;
+        let (segment, _) = self.shared.segment_of(seq)?;
+        self.shared.time_in(&segment, seq)
+    }
+
+    /// The last flushed record whose commit time is not later than `time`; `None` if the zone begins later.
+    pub fn seq_at(&self, time: CommitTime) -> Result<Option<Seq>, ReadError> {
+        let flushed = self.flushed();
+        let (mut low, mut high) = (self.first(), flushed.next());
+        // Invariant: records before `low` are not later than `time`, those from `high` on are.
+        while low < high {
+            let middle = Seq(low.0 + (high.0 - low.0) / 2);
+            if self.time_of(middle)? <= time {
+                low = middle.next();
+            } else {
+                high = middle;
+            }
+        }
+        Ok((low > self.first()).then(|| low.prev()))
+    }
+}

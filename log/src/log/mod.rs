@@ -1,0 +1,195 @@
+//! The handle on a zone's log.
+//!
+//! ```text
+//!  append(draft) --> queue (unflushed, readable as Newest) --> whoever waits first writes a batch --> flushed
+//!                                                               ticker: accepted records, idle watermark, sealing
+//! ```
+//!
+//! Invariants:
+//! 1. `flushed <= appended`; both only grow, and `flushed` moves only after a sync that returned success (R1).
+//! 2. Drafts are appended in seq order by one sequencer; here that is asserted.
+//! 3. After a failed append every waiter and every later append gets the same error; reading what was flushed goes on.
+
+mod locate;
+mod open;
+mod read;
+mod seal;
+mod segments;
+mod ticker;
+mod wait;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::appender::{AppendError, Appender, AppenderOptions};
+use crate::env::Env;
+use crate::ids::{CommitTime, Seq, ZoneIdentity};
+use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES};
+use crate::record::Draft;
+use crate::watermark::Watermark;
+
+pub use open::{Cut, OpenError, Opened, RecoveryPlan, RecoveryReport, inspect};
+pub use read::{ReadError, RecordReader};
+use segments::Segments;
+use ticker::Ticker;
+
+/// Who writes batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// The first thread that waits writes for all; a ticker thread serves accepted records and idle times.
+    #[default]
+    FirstWaiter,
+    /// A thread of its own writes; kept to be measured against.
+    Thread,
+    /// Nobody by itself: waiting writes, and [`Log::tick`] is called by a simulation.
+    Manual,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    pub driver: Driver,
+    pub appender: AppenderOptions,
+    /// Free bytes on the disk below which the log takes no records.
+    pub reserve_bytes: u64,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions { driver: Driver::default(), appender: AppenderOptions::default(), reserve_bytes: RESERVE_BYTES }
+    }
+}
+
+/// The log was poisoned by a failed write or sync: nothing after the last flushed record is certain until it is
+/// opened again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the log takes no records since an earlier failure; open it again")]
+pub struct Poisoned(#[source] pub Arc<AppendError>);
+
+/// Why a record was not taken. Nothing was changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendRefused {
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+    /// Too much is waiting for the disk.
+    #[error("the log's queue is full")]
+    Busy,
+}
+
+/// A zone's log. Cheap to clone; closing is explicit ([`Log::close`]), dropping stops the background thread only.
+#[derive(Clone, Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+    ticker: Option<Arc<Ticker>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    env: Env,
+    dir: PathBuf,
+    identity: ZoneIdentity,
+    first: Seq,
+    options: LogOptions,
+    queue: Mutex<Queue>,
+    /// Signalled when `flushed` moves, the role of the writer is free, or the log is poisoned.
+    progress: Condvar,
+    /// Signalled when the ticker has something to do.
+    work: Condvar,
+    flushed: AtomicU64,
+    appender: Mutex<Appender>,
+    watermark: Mutex<Watermark>,
+    segments: Segments,
+}
+
+/// What is appended and not yet flushed.
+#[derive(Debug)]
+struct Queue {
+    /// In seq order; the first `taken` are being written.
+    unflushed: VecDeque<Arc<Draft>>,
+    taken: usize,
+    bytes: usize,
+    appended: Seq,
+    appended_time: CommitTime,
+    flushed: Seq,
+    /// Somebody is writing a batch.
+    writing: bool,
+    poisoned: Option<Poisoned>,
+    /// The watermark on disk.
+    witnessed: Seq,
+    ticker_idle: bool,
+    closing: bool,
+}
+
+impl Log {
+    /// The zone that the log belongs to.
+    #[must_use]
+    pub fn identity(&self) -> ZoneIdentity {
+        self.shared.identity
+    }
+
+    /// Seq of the zone's first record.
+    #[must_use]
+    pub fn first(&self) -> Seq {
+        self.shared.first
+    }
+
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Highest seq known to be on stable storage; inclusive.
+    #[must_use]
+    pub fn flushed(&self) -> Seq {
+        Seq(self.shared.flushed.load(Ordering::Acquire))
+    }
+
+    /// Highest seq taken by [`Log::append`], and its commit time.
+    #[must_use]
+    pub fn appended(&self) -> (Seq, CommitTime) {
+        let queue = self.shared.queue.lock();
+        (queue.appended, queue.appended_time)
+    }
+
+    /// The failure that stopped the log, if one did.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<Poisoned> {
+        self.shared.queue.lock().poisoned.clone()
+    }
+
+    /// Takes the next record. It is on stable storage once [`Log::wait`] for its seq returned success.
+    pub fn append(&self, draft: Draft) -> Result<(), AppendRefused> {
+        let mut queue = self.shared.queue.lock();
+        if let Some(poisoned) = &queue.poisoned {
+            return Err(poisoned.clone().into());
+        }
+        if queue.bytes + draft.record_bytes() > APPEND_QUEUE_BYTES_MAX {
+            return Err(AppendRefused::Busy);
+        }
+        assert_eq!(draft.seq, queue.appended.next(), "one sequencer appends in order");
+        queue.appended = draft.seq;
+        queue.appended_time = draft.commit_time;
+        queue.bytes += draft.record_bytes();
+        queue.unflushed.push_back(Arc::new(draft));
+        if queue.ticker_idle {
+            queue.ticker_idle = false;
+            self.shared.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Bytes appended but not yet flushed.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.queue.lock().bytes
+    }
+
+    /// Bytes that may still be appended before the disk's reserve is touched.
+    pub fn free_bytes(&self) -> std::io::Result<u64> {
+        let free = self.shared.env.disk.free_bytes(&self.shared.dir)?;
+        Ok(free.saturating_sub(self.shared.options.reserve_bytes))
+    }
+}

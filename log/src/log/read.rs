@@ -1,0 +1,193 @@
+//! Reading what is flushed, from any seq, while appending goes on.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Log, Shared};
+use crate::cursor::{BadRecord, Cursor};
+use crate::env::read_exact_at;
+use crate::event::EventError;
+use crate::ids::{ChunkHash, ChunkRef, Seq};
+use crate::limits::{CHUNK_BYTES_MAX, SALT_BYTES};
+use crate::record::{BadBody, Expected, PREFIX_BYTES, Prefix, Record};
+use crate::sidecar::SidecarError;
+
+/// Why something in the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("the log begins at record {first}")]
+    BeforeFirst { first: Seq },
+    #[error("record {seq} is not in the log yet; the last is {last}")]
+    NotYet { seq: Seq, last: Seq },
+    /// Stored bytes are not what was written. Never served, never repaired by dropping (L8).
+    #[error("record {seq} is damaged, at byte {offset} of segment {segment}; run `nexus verify`")]
+    Damage {
+        seq: Seq,
+        segment: Seq,
+        offset: u64,
+        #[source]
+        why: BadRecord,
+    },
+    #[error("the header of segment {first} is damaged; run `nexus verify`")]
+    Header { first: Seq },
+    #[error("content in record {seq} does not match its hash; run `nexus verify`")]
+    Content { seq: Seq },
+    #[error("record {seq} was written by a newer release")]
+    Unknown {
+        seq: Seq,
+        #[source]
+        why: EventError,
+    },
+    #[error("segment format {version} is newer than this release")]
+    NewerFormat { version: u16 },
+    #[error("the index of the segment with record {seq} cannot be used")]
+    Index {
+        seq: Seq,
+        #[source]
+        source: SidecarError,
+    },
+    #[error("cannot read the log")]
+    Io(#[source] io::Error),
+}
+
+impl ReadError {
+    pub(super) fn damage(seq: Seq, segment: Seq, offset: u64, why: BadRecord) -> ReadError {
+        match why {
+            BadRecord::Body(BadBody::Event(why @ EventError::Unknown { .. })) => ReadError::Unknown { seq, why },
+            why => ReadError::Damage { seq, segment, offset, why },
+        }
+    }
+
+    /// Stored bytes are not what was written, as opposed to a request that cannot be met.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, ReadError::Damage { .. } | ReadError::Header { .. } | ReadError::Content { .. })
+    }
+}
+
+impl Log {
+    /// Records from `from` up to what is flushed now, in order.
+    #[must_use]
+    pub fn records(&self, from: Seq) -> RecordReader {
+        RecordReader { log: self.clone(), next: from.max(self.first()), until: self.flushed().next(), walk: None }
+    }
+
+    /// One record.
+    pub fn record(&self, seq: Seq) -> Result<Record, ReadError> {
+        self.shared.check_flushed(seq)?;
+        self.records(seq).next().expect("a flushed record is there")
+    }
+
+    /// The bytes of a chunk, checked against its hash; also of one that is appended and not yet flushed.
+    pub fn chunk(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+        if let Some(bytes) = self.shared.unflushed_chunk(chunk) {
+            return Ok(bytes);
+        }
+        let bytes = self.shared.read_chunk(chunk)?;
+        if ChunkHash::of(&bytes) != chunk.hash {
+            return Err(ReadError::Content { seq: chunk.seq });
+        }
+        Ok(bytes)
+    }
+}
+
+impl Shared {
+    pub(super) fn check_flushed(&self, seq: Seq) -> Result<(), ReadError> {
+        let last = self.flushed_seq();
+        if seq < self.first {
+            return Err(ReadError::BeforeFirst { first: self.first });
+        }
+        if seq > last { Err(ReadError::NotYet { seq, last }) } else { Ok(()) }
+    }
+
+    fn unflushed_chunk(&self, chunk: &ChunkRef) -> Option<Bytes> {
+        if chunk.seq <= self.flushed_seq() {
+            return None;
+        }
+        let queue = self.queue.lock();
+        let first = queue.unflushed.front()?.seq;
+        let draft = queue.unflushed.get(chunk.seq.0.checked_sub(first.0)? as usize)?;
+        draft.content(chunk.offset, chunk.length)
+    }
+
+    fn read_chunk(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+        self.check_flushed(chunk.seq)?;
+        if chunk.length as usize > CHUNK_BYTES_MAX {
+            return Err(ReadError::Content { seq: chunk.seq });
+        }
+        let (segment, _) = self.segment_of(chunk.seq)?;
+        let offset = self.offset_in(&segment, chunk.seq)?;
+        let mut head = [0; PREFIX_BYTES];
+        read_exact_at(&*segment.file, &mut head, offset).map_err(ReadError::Io)?;
+        let expected = Expected { identity: self.identity, seq: Some(chunk.seq), previous_crc: None };
+        let prefix = Prefix::check(&head, &segment.header.seed(), &expected)
+            .map_err(|why| ReadError::damage(chunk.seq, segment.header.first, offset, why.into()))?;
+        let start = SALT_BYTES as u64 + u64::from(chunk.offset);
+        if start + u64::from(chunk.length) > u64::from(prefix.payload_length) {
+            return Err(ReadError::Content { seq: chunk.seq });
+        }
+        let mut bytes = vec![0; chunk.length as usize];
+        let at = offset + PREFIX_BYTES as u64 + u64::from(prefix.meta_length) + start;
+        read_exact_at(&*segment.file, &mut bytes, at).map_err(ReadError::Io)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads records in order. Ends before the mark it was made with; an error ends it too.
+#[derive(Debug)]
+pub struct RecordReader {
+    log: Log,
+    next: Seq,
+    until: Seq,
+    walk: Option<Walk>,
+}
+
+#[derive(Debug)]
+struct Walk {
+    cursor: Cursor,
+    segment: Seq,
+    /// The seq behind the segment's last record that may be read.
+    until: Seq,
+}
+
+impl RecordReader {
+    fn walk(&mut self) -> Result<&mut Walk, ReadError> {
+        if self.walk.as_ref().is_some_and(|w| w.until <= self.next) {
+            self.walk = None;
+        }
+        if self.walk.is_none() {
+            let shared = &self.log.shared;
+            let (segment, until) = shared.segment_of(self.next)?;
+            let offset = shared.offset_in(&segment, self.next)?;
+            let file = Arc::clone(&segment.file);
+            let cursor = Cursor::new(file, shared.identity, segment.header.seed(), offset, self.next, None);
+            self.walk = Some(Walk { cursor, segment: segment.header.first, until: until.min(self.until) });
+        }
+        Ok(self.walk.as_mut().expect("set above"))
+    }
+
+    fn read(&mut self) -> Result<Record, ReadError> {
+        let seq = self.next;
+        let walk = self.walk()?;
+        let offset = walk.cursor.offset();
+        match walk.cursor.next_record().map_err(ReadError::Io)? {
+            Ok(record) => Ok(record),
+            Err(why) => Err(ReadError::damage(seq, walk.segment, offset, why)),
+        }
+    }
+}
+
+impl Iterator for RecordReader {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.until {
+            return None;
+        }
+        let record = self.read();
+        self.next = if record.is_ok() { self.next.next() } else { self.until };
+        Some(record)
+    }
+}

@@ -1,0 +1,112 @@
+//! Sealing: a full segment gets its sidecar, and the Merkle root at any size is computed from them.
+
+use std::sync::Arc;
+
+use super::segments::{Index, Segment};
+use super::{Log, ReadError, Shared};
+use crate::cursor::{Cursor, Found};
+use crate::ids::Seq;
+use crate::merkle::{self, CompactRange, LeafEntry, Root};
+use crate::record::{BadBody, Record};
+use crate::segment::{SEGMENT_HEADER_BYTES, sidecar_name};
+use crate::sidecar::{Sidecar, SidecarBuilder};
+
+/// The leaf hash of a record as found.
+pub(crate) fn leaf_of(found: &Found) -> Result<([u8; 32], Record), BadBody> {
+    let record = found.body.decode()?;
+    let payload = found.body.payload();
+    let salt = payload.first_chunk::<16>();
+    let chunks = record.chunks.iter().map(|c| (u64::from(c.offset), c.length, c.hash.0));
+    let entry = LeafEntry {
+        identity: record.identity,
+        seq: record.seq,
+        commit_time: record.commit_time,
+        meta_hash: merkle::meta_hash(found.body.meta()),
+        payload_root: merkle::payload_root(salt, chunks),
+    };
+    Ok((entry.leaf_hash(), record))
+}
+
+impl Shared {
+    /// Writes the sidecars that are missing. A sidecar is derivable, so a failure costs time and nothing else: the
+    /// segment stays as it is and the next turn tries again.
+    pub(super) fn seal_all(&self) {
+        for segment in self.segments.to_seal() {
+            let _ = self.seal(&segment);
+        }
+    }
+
+    fn seal(&self, segment: &Segment) -> Result<(), ReadError> {
+        let first = segment.header.first;
+        let (_, next, _) = self.segments.find(first).expect("the segment is known");
+        let next = next.expect("only full segments are sealed");
+        let mut cursor = self.cursor_of(segment);
+        let mut sealed = SidecarBuilder::new(self.identity, first);
+        while cursor.next_seq() < next {
+            let (found, leaf) = next_leaf(&mut cursor, first)?;
+            sealed.push(found.offset as u32, found.prefix().commit_time, leaf);
+        }
+        let crc = cursor.previous_crc().expect("a full segment has records");
+        let path = self.dir.join(sidecar_name(first));
+        sealed.write(&*self.env.disk, &path, cursor.offset(), crc).map_err(ReadError::Io)?;
+        let sidecar = Sidecar::open(&*self.env.disk, &path, self.identity, first)
+            .map_err(|source| ReadError::Index { seq: first, source })?;
+        let file = Arc::clone(&segment.file);
+        self.segments.keep(Arc::new(Segment { file, header: segment.header, index: Index::Sealed(sidecar) }));
+        Ok(())
+    }
+
+    fn cursor_of(&self, segment: &Segment) -> Cursor {
+        Cursor::new(
+            Arc::clone(&segment.file),
+            self.identity,
+            segment.header.seed(),
+            SEGMENT_HEADER_BYTES,
+            segment.header.first,
+            Some(segment.header.previous_crc),
+        )
+    }
+}
+
+fn next_leaf(cursor: &mut Cursor, segment: Seq) -> Result<(Found, [u8; 32]), ReadError> {
+    let (offset, seq) = (cursor.offset(), cursor.next_seq());
+    let damage = |why| ReadError::damage(seq, segment, offset, why);
+    let found = cursor.next_checked().map_err(ReadError::Io)?.map_err(damage)?;
+    let (leaf, _) = leaf_of(&found).map_err(|why| damage(why.into()))?;
+    Ok((found, leaf))
+}
+
+impl Log {
+    /// Root of the zone's Merkle tree over its first `size` records, all of them flushed.
+    pub fn root(&self, size: u64) -> Result<Root, ReadError> {
+        let mut tree = CompactRange::new();
+        let end = Seq(self.first().0 + size);
+        if size > 0 {
+            self.shared.check_flushed(end.prev())?;
+        }
+        let mut next = self.first();
+        while next < end {
+            let (segment, until) = self.shared.segment_of(next)?;
+            let until = until.min(end);
+            match &segment.index {
+                Index::Sealed(sidecar) => {
+                    let leaves = sidecar
+                        .leaves(next..until)
+                        .map_err(|source| ReadError::Index { seq: next, source })?;
+                    leaves.into_iter().for_each(|leaf| tree.push(leaf));
+                }
+                Index::Memory(_) => {
+                    let mut cursor = self.shared.cursor_of(&segment);
+                    while cursor.next_seq() < until {
+                        let (found, leaf) = next_leaf(&mut cursor, segment.header.first)?;
+                        if found.prefix().seq >= next {
+                            tree.push(leaf);
+                        }
+                    }
+                }
+            }
+            next = until;
+        }
+        Ok(tree.root())
+    }
+}

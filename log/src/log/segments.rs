@@ -1,0 +1,134 @@
+//! The segment files of a log and where each record stands in them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::appender::BatchDone;
+use crate::env::DiskFile;
+use crate::ids::{CommitTime, Seq};
+use crate::segment::SegmentHeader;
+use crate::sidecar::Sidecar;
+
+/// An open segment.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) header: SegmentHeader,
+    pub(super) index: Index,
+}
+
+/// Where the records of a segment stand.
+#[derive(Debug)]
+pub(super) enum Index {
+    /// Of the segment that is written to, or one not sealed yet.
+    Memory(RwLock<MemoryIndex>),
+    /// Of a sealed one.
+    Sealed(Sidecar),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MemoryIndex {
+    /// One per record, from the segment's first on. A segment is far below 4 GiB.
+    pub(super) offsets: Vec<u32>,
+    pub(super) times: Vec<CommitTime>,
+}
+
+impl MemoryIndex {
+    pub(super) fn push(&mut self, offset: u64, time: CommitTime) {
+        self.offsets.push(u32::try_from(offset).expect("a segment is below 4 GiB"));
+        self.times.push(time);
+    }
+}
+
+/// A segment that is known by name, and held open while it is used.
+#[derive(Debug)]
+struct Slot {
+    open: Option<Arc<Segment>>,
+    /// Rises with every use; the smallest is closed first.
+    used: u64,
+}
+
+/// All segments, by first seq. Bounded: no more than [`crate::limits::OPEN_SEGMENTS_MAX`] sealed ones are held open.
+#[derive(Debug)]
+pub(super) struct Segments {
+    slots: RwLock<Slots>,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    by_first: BTreeMap<Seq, Slot>,
+    clock: u64,
+}
+
+impl Segments {
+    /// All known by name; `last` is open.
+    pub(super) fn new(firsts: &[Seq], last: Segment) -> Segments {
+        let mut slots = Slots::default();
+        firsts.iter().for_each(|f| {
+            slots.by_first.insert(*f, Slot { open: None, used: 0 });
+        });
+        slots.by_first.insert(last.header.first, Slot { open: Some(Arc::new(last)), used: 0 });
+        Segments { slots: RwLock::new(slots) }
+    }
+
+    /// First seq of the segment that holds `seq` and of the one behind it, and the segment if it is open.
+    pub(super) fn find(&self, seq: Seq) -> Option<(Seq, Option<Seq>, Option<Arc<Segment>>)> {
+        let slots = self.slots.read();
+        let (first, slot) = slots.by_first.range(..=seq).next_back()?;
+        let next = slots.by_first.range(seq.next()..).next().map(|(f, _)| *f);
+        Some((*first, next, slot.open.clone()))
+    }
+
+    /// Keeps `segment` open, and closes the one least recently opened when there are too many.
+    pub(super) fn keep(&self, segment: Arc<Segment>) {
+        let mut slots = self.slots.write();
+        slots.clock += 1;
+        let used = slots.clock;
+        let first = segment.header.first;
+        slots.by_first.insert(first, Slot { open: Some(segment), used });
+        let sealed = |s: &Slot| s.open.as_ref().is_some_and(|s| matches!(s.index, Index::Sealed(_)));
+        let open = slots.by_first.values().filter(|s| sealed(s)).count();
+        if open > crate::limits::OPEN_SEGMENTS_MAX {
+            let oldest = slots.by_first.values_mut().filter(|s| sealed(s)).min_by_key(|s| s.used);
+            oldest.expect("there is one").open = None;
+        }
+    }
+
+    /// Notes where a batch was put.
+    pub(super) fn placed(&self, first: Seq, done: &BatchDone) {
+        if let Some((file, header)) = &done.created {
+            assert_eq!(header.first, first, "a segment is created for a batch");
+            let index = Index::Memory(RwLock::default());
+            self.keep(Arc::new(Segment { file: Arc::clone(file), header: *header, index }));
+        }
+        let last = self.last();
+        let Index::Memory(index) = &last.index else { unreachable!("the last segment is not sealed") };
+        let mut index = index.write();
+        done.placed.iter().for_each(|p| index.push(p.offset, p.time));
+    }
+
+    /// The segment that is written to.
+    pub(super) fn last(&self) -> Arc<Segment> {
+        let slots = self.slots.read();
+        let (_, slot) = slots.by_first.last_key_value().expect("a log has a segment");
+        Arc::clone(slot.open.as_ref().expect("the last segment is open"))
+    }
+
+    /// First seqs of all segments, ascending.
+    pub(super) fn firsts(&self) -> Vec<Seq> {
+        self.slots.read().by_first.keys().copied().collect()
+    }
+
+    /// Full segments that are held open without a sidecar.
+    pub(super) fn to_seal(&self) -> Vec<Arc<Segment>> {
+        let slots = self.slots.read();
+        let full = slots.by_first.values().rev().skip(1).filter_map(|s| s.open.as_ref());
+        full.filter(|s| matches!(s.index, Index::Memory(_))).cloned().collect()
+    }
+
+    pub(super) fn unsealed(&self) -> bool {
+        !self.to_seal().is_empty()
+    }
+}

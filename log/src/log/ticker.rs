@@ -1,0 +1,136 @@
+//! What happens without a caller: accepted records reach the disk within [`FLUSH_INTERVAL`], an idle log persists its
+//! watermark, full segments get their sidecars.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+
+use super::{Driver, Log, Shared};
+use crate::ids::Seq;
+use crate::limits::FLUSH_INTERVAL;
+
+/// The background thread; stopped and joined when the last handle goes.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Ticker {
+    pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Ticker> {
+        let background = Arc::clone(shared);
+        let run = move || match background.options.driver {
+            Driver::Thread => background.run_writer(),
+            Driver::FirstWaiter | Driver::Manual => background.run_ticker(),
+        };
+        let thread = std::thread::Builder::new().name("nexus-log".into()).spawn(run)?;
+        Ok(Ticker { shared: Arc::clone(shared), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn stop(&self) {
+        self.shared.queue.lock().closing = true;
+        self.shared.work.notify_all();
+        if let Some(thread) = self.thread.lock().take() {
+            thread.join().expect("the log's thread does not panic");
+        }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Log {
+    /// One turn of the background work. `before` is what was flushed at the turn before: an unchanged mark means the
+    /// log is idle. Returns the mark for the next turn. For drivers of their own; with a background thread it is
+    /// called by that.
+    pub fn tick(&self, before: Seq) -> Seq {
+        self.shared.tick(before)
+    }
+}
+
+impl Shared {
+    fn tick(&self, before: Seq) -> Seq {
+        let (appended, flushed) = {
+            let queue = self.queue.lock();
+            if queue.poisoned.is_some() {
+                return before;
+            }
+            (queue.appended, queue.flushed)
+        };
+        if appended > flushed {
+            // A failure is kept in the queue, for every waiter to see.
+            let _ = self.wait(appended, true);
+        } else if flushed == before {
+            self.witness(false);
+            self.seal_all();
+        }
+        Seq(self.flushed.load(std::sync::atomic::Ordering::Acquire))
+    }
+
+    /// Persists the watermark if it is behind. A failure is no harm to the log: the mark stays behind and recovery
+    /// has one proof less.
+    pub(super) fn witness(&self, clean: bool) {
+        let (flushed, witnessed) = {
+            let queue = self.queue.lock();
+            (queue.flushed, queue.witnessed)
+        };
+        if flushed == witnessed && !clean {
+            return;
+        }
+        let mut watermark = self.watermark.lock();
+        if watermark.persist(flushed, clean).is_ok() {
+            self.queue.lock().witnessed = flushed;
+        }
+    }
+
+    fn run_ticker(&self) {
+        let mut before = Seq::ZERO;
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                let settled = |q: &super::Queue| q.appended == q.witnessed || q.poisoned.is_some();
+                while !queue.closing && settled(&queue) && !self.segments.unsealed() {
+                    queue.ticker_idle = true;
+                    self.work.wait(&mut queue);
+                }
+                queue.ticker_idle = false;
+                if queue.closing {
+                    return;
+                }
+                self.work.wait_for(&mut queue, FLUSH_INTERVAL);
+                if queue.closing {
+                    return;
+                }
+            }
+            before = self.tick(before);
+        }
+    }
+
+    /// The driver that leaves all writing to one thread.
+    fn run_writer(&self) {
+        let mut before = Seq::ZERO;
+        loop {
+            let mut queue = self.queue.lock();
+            if queue.closing {
+                return;
+            }
+            if queue.appended > queue.flushed && queue.poisoned.is_none() {
+                let batch = queue.take_batch();
+                drop(queue);
+                self.write_batch(&batch);
+                continue;
+            }
+            queue.ticker_idle = true;
+            let timed_out = self.work.wait_for(&mut queue, FLUSH_INTERVAL).timed_out();
+            queue.ticker_idle = false;
+            drop(queue);
+            if timed_out {
+                before = self.tick(before);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Content: pieces become the inode row's one chunk, or extents of a body.
+
+use nexus_log::event::{FileContent, ForeignChunk, Piece, Written};
+use nexus_log::ids::{Body, ChunkHash, ChunkRef, Inode, Seq};
+use nexus_log::limits::CHUNK_BYTES_MAX;
+use nexus_log::record::Record;
+
+use super::rows::ApplyError;
+use super::{Applied, Apply};
+use crate::loads::Prior;
+use crate::row::{Content, ExtentRow};
+use crate::table::{RowKey, RowRange, Table};
+
+/// Extents of `body` that can reach into `from..to`: an extent is no longer than a chunk.
+#[must_use]
+pub fn extents_reaching(body: Body, from: u64, to: u64) -> RowRange {
+    let start = RowKey::extent(body, from.saturating_sub(CHUNK_BYTES_MAX as u64)).bytes;
+    RowRange { table: Table::Extent, start, end: RowKey::extent(body, to).bytes }
+}
+
+/// File offset that an extent's key names.
+#[must_use]
+pub fn extent_offset(key: &RowKey) -> u64 {
+    key.bytes.get(8..16).map_or(0, |b| u64::from_be_bytes(b.try_into().expect("eight bytes")))
+}
+
+/// The chunk that a piece is a run of; `None` where the piece names none that holds it.
+fn chunk_of(record: &Record, foreign: &[ForeignChunk], piece: &Piece) -> Option<ChunkRef> {
+    let own = record.chunks.len();
+    let at = piece.chunk as usize;
+    let chunk = if at < own {
+        record.chunk_ref(at)?
+    } else {
+        let f = foreign.get(at - own)?;
+        ChunkRef { seq: Seq(f.seq), offset: f.offset, length: f.length, hash: ChunkHash(f.hash) }
+    };
+    let holds = u64::from(piece.skip) + u64::from(piece.length) <= u64::from(chunk.length);
+    (holds && piece.length > 0).then_some(chunk)
+}
+
+impl<P: Prior> Apply<'_, P> {
+    /// What a file consists of after `content` came over `before`.
+    pub(super) fn content_after(
+        &mut self,
+        before: Content,
+        content: &FileContent,
+    ) -> Result<Content, ApplyError<P::Miss>> {
+        if content.body == 0 {
+            let first = content.pieces.first();
+            let chunk = first.and_then(|piece| chunk_of(self.record, &content.foreign, piece));
+            return Ok(match (chunk, first) {
+                (Some(chunk), Some(piece)) => Content::One { chunk, length: piece.length },
+                _ => Content::None,
+            });
+        }
+        let body = Body(content.body);
+        if let Content::One { chunk, length } = before {
+            let extent = ExtentRow { length, skip: 0, chunk };
+            self.rows.put(RowKey::extent(body, 0), extent.encode())?;
+        }
+        self.store_pieces(body, &content.pieces, &content.foreign)?;
+        Ok(Content::Body(body))
+    }
+
+    /// Puts pieces over whatever the body has there.
+    pub(super) fn store_pieces(&mut self, body: Body, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
+        for piece in pieces {
+            let Some(chunk) = chunk_of(self.record, foreign, piece) else { continue };
+            let end = piece.file_offset.saturating_add(u64::from(piece.length));
+            self.clear(body, piece.file_offset, end)?;
+            let extent = ExtentRow { length: piece.length, skip: piece.skip, chunk };
+            self.rows.put(RowKey::extent(body, piece.file_offset), extent.encode())?;
+        }
+        Ok(())
+    }
+
+    /// Removes `from..to` of a body, keeping what of an extent lies outside.
+    fn clear(&mut self, body: Body, from: u64, to: u64) -> Applied<P> {
+        let born_here = body.0 >> 16 == self.record.seq.0;
+        for (key, value) in self.rows.range(&extents_reaching(body, from, to), born_here)? {
+            let extent = ExtentRow::decode(&value)?;
+            let start = extent_offset(&key);
+            let end = start + u64::from(extent.length);
+            if end <= from {
+                continue;
+            }
+            if end > to {
+                let cut = (to - start) as u32;
+                let right = ExtentRow { length: extent.length - cut, skip: extent.skip + cut, ..extent };
+                self.rows.put(RowKey::extent(body, to), right.encode())?;
+            }
+            if start < from {
+                let left = ExtentRow { length: (from - start) as u32, ..extent };
+                self.rows.put(key, left.encode())?;
+            } else {
+                self.rows.remove(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, e: &Written) -> Applied<P> {
+        let Some(mut row) = self.rows.inode(Inode(e.inode))? else { return Ok(()) };
+        let before = if e.replace { Content::None } else { row.content };
+        row.content = self.content_after(before, &e.content)?;
+        row.content_id = e.content.content_id.map(ChunkHash);
+        row.size = e.content.size;
+        row.mtime = self.time;
+        row.ctime = self.time;
+        row.version += 1;
+        self.rows.put(RowKey::inode(Inode(e.inode)), row.encode())
+    }
+
+    pub(super) fn truncate(&mut self, inode: Inode, size: u64) -> Applied<P> {
+        let Some(mut row) = self.rows.inode(inode)? else { return Ok(()) };
+        row.content = match row.content {
+            _ if size == 0 => Content::None,
+            Content::None => Content::None,
+            Content::One { chunk, length } => {
+                Content::One { chunk, length: length.min(u32::try_from(size).unwrap_or(u32::MAX)) }
+            }
+            Content::Body(body) => {
+                if size < row.size {
+                    self.clear(body, size, u64::MAX)?;
+                }
+                Content::Body(body)
+            }
+        };
+        row.content_id = None;
+        row.size = size;
+        row.mtime = self.time;
+        row.ctime = self.time;
+        row.version += 1;
+        self.rows.put(RowKey::inode(inode), row.encode())
+    }
+}

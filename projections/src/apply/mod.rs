@@ -1,0 +1,151 @@
+//! `apply(record, prior) -> write set`: what a record does to the tables.
+//!
+//! Pure, total and deterministic (L5): the same for the sequencer, recovery, followers, rebuild and an auditor. It
+//! uses no rules: the record holds what was decided, `prior` the rows just before it. An event that names rows which
+//! are not there changes what is there and nothing else.
+
+pub mod content;
+mod entries;
+mod rows;
+
+use nexus_log::event::Event;
+use nexus_log::ids::{Body, Inode};
+use nexus_log::limits::CHUNK_BYTES_MAX;
+use nexus_log::record::Record;
+
+pub use rows::ApplyError;
+use rows::Rows;
+
+use crate::loads::Prior;
+use crate::put::WriteSet;
+use crate::row::{ChunkRow, Content, FileKind, InodeRow, SettingsRow, TimesRow};
+use crate::table::RowKey;
+
+/// Chunks from this size on are entered in the deduplication index.
+pub const INDEXED_CHUNK_BYTES_MIN: u32 = 4096;
+const _: () = assert!((INDEXED_CHUNK_BYTES_MIN as usize) < CHUNK_BYTES_MAX);
+
+/// What `record` changes, given the rows before it. Fails only where `prior` cannot give a row.
+pub fn apply<P: Prior>(record: &Record, prior: &P) -> Result<WriteSet, ApplyError<P::Miss>> {
+    let mut apply = Apply { record, time: record.commit_time.0 as i64, rows: Rows::new(prior) };
+    apply.index_chunks()?;
+    for event in &record.events {
+        apply.event(event)?;
+    }
+    Ok(WriteSet { seq: record.seq, puts: apply.rows.into_puts() })
+}
+
+struct Apply<'a, P: Prior> {
+    record: &'a Record,
+    /// The commit time as a file's time.
+    time: i64,
+    rows: Rows<'a, P>,
+}
+
+type Applied<P> = Result<(), ApplyError<<P as Prior>::Miss>>;
+
+impl<P: Prior> Apply<'_, P> {
+    fn event(&mut self, event: &Event) -> Applied<P> {
+        match event {
+            Event::ZoneCreated(e) => {
+                let root = InodeRow { mode: e.mode, uid: e.uid, gid: e.gid, ..self.fresh(FileKind::Directory) };
+                let root = InodeRow { parent: Inode::ROOT, ..root };
+                self.rows.create(RowKey::inode(Inode::ROOT), root.encode())?;
+                self.rows.create(RowKey::times(Inode::ROOT), self.fresh_times().encode())?;
+                let settings = SettingsRow { name: e.name.clone(), created: self.record.commit_time.0 };
+                self.rows.create(RowKey::zone_settings(), settings.encode())
+            }
+            Event::FileCreated(e) => {
+                let content = self.content_after(Content::None, &e.content)?;
+                let row = InodeRow {
+                    mode: e.mode,
+                    uid: e.uid,
+                    gid: e.gid,
+                    mtime: e.mtime.unwrap_or(self.time),
+                    atime: e.atime.unwrap_or(self.time),
+                    size: e.content.size,
+                    content,
+                    content_id: e.content.content_id.map(nexus_log::ids::ChunkHash),
+                    ..self.fresh(FileKind::Regular)
+                };
+                self.create_entry(Inode(e.inode), Inode(e.parent), &e.name, row)
+            }
+            Event::DirectoryCreated(e) => {
+                let row = InodeRow { mode: e.mode, uid: e.uid, gid: e.gid, ..self.fresh(FileKind::Directory) };
+                self.rows.create(RowKey::times(Inode(e.inode)), self.fresh_times().encode())?;
+                self.create_entry(Inode(e.inode), Inode(e.parent), &e.name, row)
+            }
+            Event::SymlinkCreated(e) => {
+                let row = InodeRow {
+                    mode: 0o777,
+                    uid: e.uid,
+                    gid: e.gid,
+                    mtime: e.mtime.unwrap_or(self.time),
+                    size: e.target.len() as u64,
+                    target: e.target.clone(),
+                    ..self.fresh(FileKind::Link)
+                };
+                self.create_entry(Inode(e.inode), Inode(e.parent), &e.name, row)
+            }
+            Event::Linked(e) => self.link(Inode(e.inode), Inode(e.parent), &e.name),
+            Event::Unlinked(e) => {
+                self.remove_entry(Inode(e.parent), &e.name, FileKind::Regular)?;
+                self.drop_link(Inode(e.inode), Inode(e.parent), &e.name, e.promoted.as_ref(), e.orphaned)
+            }
+            Event::DirectoryRemoved(e) => {
+                self.remove_entry(Inode(e.parent), &e.name, FileKind::Directory)?;
+                self.remove_directory(Inode(e.inode))
+            }
+            Event::Renamed(e) => self.rename(e),
+            Event::AttributesSet(e) => self.set_attributes(e),
+            Event::XattrSet(e) => {
+                self.rows.put(RowKey::xattr(Inode(e.inode), &e.name), e.value.clone())?;
+                self.touch(Inode(e.inode))
+            }
+            Event::XattrRemoved(e) => {
+                self.rows.remove(RowKey::xattr(Inode(e.inode), &e.name))?;
+                self.touch(Inode(e.inode))
+            }
+            Event::ContentStored(e) => self.store_pieces(Body(e.body), &e.pieces, &e.foreign),
+            Event::Written(e) => self.write(e),
+            Event::Truncated(e) => self.truncate(Inode(e.inode), e.size),
+            Event::OrphansReleased(e) => e.inodes.iter().try_for_each(|inode| {
+                self.rows.remove(RowKey::orphan(Inode(*inode)))?;
+                self.rows.remove(RowKey::inode(Inode(*inode)))
+            }),
+            Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => Ok(()),
+        }
+    }
+
+    /// A new inode with nothing but what every new inode has.
+    fn fresh(&self, kind: FileKind) -> InodeRow {
+        InodeRow {
+            kind,
+            nlink: 1,
+            version: 1,
+            mtime: self.time,
+            ctime: self.time,
+            atime: self.time,
+            birth: self.time,
+            owner: self.record.context.agent.clone(),
+            ..InodeRow::default()
+        }
+    }
+
+    fn fresh_times(&self) -> TimesRow {
+        TimesRow { mtime: self.time, ctime: self.time, atime: self.time, version: 1, ..TimesRow::default() }
+    }
+
+    /// Enters the record's own chunks in the deduplication index, each where it was stored first.
+    fn index_chunks(&mut self) -> Applied<P> {
+        let record = self.record;
+        for chunk in record.chunks.iter().filter(|c| c.length >= INDEXED_CHUNK_BYTES_MIN) {
+            let key = RowKey::chunk(chunk.hash);
+            if self.rows.get(&key)?.is_none() {
+                let row = ChunkRow { seq: record.seq, offset: chunk.offset, length: chunk.length };
+                self.rows.put(key, row.encode())?;
+            }
+        }
+        Ok(())
+    }
+}
