@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::finding::Finding;
 use crate::tree::Tree;
-use crate::{events, layers};
+use crate::{events, layers, links};
 
 /// One step of the gate.
 struct Step {
@@ -35,7 +35,7 @@ const STEPS: &[Step] = &[
         run: Run::Cargo { arguments: &["fmt", "--all", "--check"], variable: None },
     },
     Step { name: "layers", rerun: "cargo xtask layers", run: Run::Check(layers) },
-    Step { name: "events documented", rerun: "cargo xtask docs", run: Run::Check(events_documented) },
+    Step { name: "pages", rerun: "cargo xtask docs", run: Run::Check(pages) },
     Step {
         name: "clippy",
         rerun: "cargo clippy --workspace --all-targets --locked -- -D warnings",
@@ -100,9 +100,9 @@ pub(crate) fn layers(root: &Path) -> bool {
     report(read())
 }
 
-/// Prints what [`events::check`] finds.
-pub(crate) fn events_documented(root: &Path) -> bool {
-    report(Tree::read(root).map(|tree| events::check(&tree)))
+/// Prints what [`events::check`] and [`links::check`] find.
+pub(crate) fn pages(root: &Path) -> bool {
+    report(Tree::read(root).map(|tree| [events::check(&tree), links::check(&tree)].concat()))
 }
 
 fn report(findings: io::Result<Vec<Finding>>) -> bool {

@@ -4,7 +4,7 @@
 //! cargo xtask ci      everything that must hold before a change is merged; writes nothing
 //! cargo xtask fix     formats, and applies what clippy can rewrite
 //! cargo xtask layers  who may import whom, and how long a file may be
-//! cargo xtask docs    docs/EVENTS.md against the code it describes
+//! cargo xtask docs    docs/EVENTS.md against the code it describes; links between pages
 //! ```
 //!
 //! The checkers are pure: files in, findings out ([`tree::Tree`] reads the disk once).
@@ -15,6 +15,7 @@ mod ci;
 mod events;
 mod finding;
 mod layers;
+mod links;
 mod tree;
 
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::ci(&root),
         ["fix"] => ci::fix(&root),
         ["layers"] => ci::layers(&root),
-        ["docs"] => ci::events_documented(&root),
+        ["docs"] => ci::pages(&root),
         _ => {
             eprintln!("{USAGE}");
             false

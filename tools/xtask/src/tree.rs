@@ -49,8 +49,47 @@ impl Tree {
         self.files.contains_key(path)
     }
 
+    /// Whether `path` is a file of the tree or a folder with one in it.
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        let folder = format!("{path}/");
+        self.contains(path) || self.files.keys().any(|file| file.starts_with(&folder))
+    }
+
     /// (path, text) of the Rust files, sorted by path.
     pub(crate) fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().filter(|(path, _)| path.ends_with(".rs")).map(|(path, text)| (path.as_str(), text.as_str()))
+        self.with_extension(".rs")
+    }
+
+    /// (path, text) of the Markdown files, sorted by path.
+    pub(crate) fn markdown(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.with_extension(".md")
+    }
+
+    fn with_extension(&self, extension: &'static str) -> impl Iterator<Item = (&str, &str)> {
+        self.files
+            .iter()
+            .filter(move |(path, _)| path.ends_with(extension))
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_a_crate_has_its_sources_and_nothing_hidden_or_built() {
+        let dir = std::env::temp_dir().join(format!("xtask-tree-{}", std::process::id()));
+        for file in ["src/a.rs", "README.md", "src/deep/b.rs", "target/c.rs", ".git/d.md", "src/e.txt"] {
+            let path = dir.join(file);
+            fs::create_dir_all(path.parent().expect("has a folder")).expect("create a folder");
+            fs::write(path, file).expect("write a file");
+        }
+        let tree = Tree::read(&dir);
+        fs::remove_dir_all(&dir).expect("remove the folder");
+        let tree = tree.expect("read the tree");
+        assert_eq!(tree.files.keys().collect::<Vec<_>>(), ["README.md", "src/a.rs", "src/deep/b.rs"]);
+        assert_eq!(tree.text("src/deep/b.rs"), Some("src/deep/b.rs"));
+        assert!(tree.holds("src") && !tree.holds("sr"));
     }
 }
