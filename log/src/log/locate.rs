@@ -34,10 +34,10 @@ impl Shared {
     /// Opens a full segment that ends before `next`. Its sidecar is a hint: where it is missing or bad, the segment
     /// itself is walked.
     fn open_full(&self, first: Seq, next: Seq) -> Result<Segment, ReadError> {
-        let path = self.dir.join(file_name(first));
+        let path = self.segments_dir.join(file_name(first));
         let file = self.env.disk.open(&path, OpenMode::Read).map_err(ReadError::Io)?;
         let header = read_header(&*file, self.identity, first)?;
-        let sidecar = Sidecar::open(&*self.env.disk, &self.dir.join(sidecar_name(first)), self.identity, first);
+        let sidecar = Sidecar::open(&*self.env.disk, &self.segments_dir.join(sidecar_name(first)), self.identity, first);
         let index = match sidecar {
             Ok(sidecar) if sidecar.records() == next.0 - first.0 => Index::Sealed(sidecar),
             _ => Index::Memory(RwLock::new(self.walk(&file, &header, next)?)),

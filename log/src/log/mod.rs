@@ -32,7 +32,7 @@ use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES};
 use crate::record::Draft;
 use crate::watermark::Watermark;
 
-pub use open::{Cut, OpenError, Opened, RecoveryPlan, RecoveryReport, inspect};
+pub use open::{Cut, OpenError, Opened, RecoveryPlan, RecoveryReport, SEGMENTS, inspect};
 pub use read::{ReadError, RecordReader};
 use segments::Segments;
 use ticker::Ticker;
@@ -89,7 +89,10 @@ pub struct Log {
 #[derive(Debug)]
 struct Shared {
     env: Env,
+    /// The zone's directory.
     dir: PathBuf,
+    /// Its segment files.
+    segments_dir: PathBuf,
     identity: ZoneIdentity,
     first: Seq,
     options: LogOptions,

@@ -29,6 +29,8 @@ use crate::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name
 use crate::watermark::{Watermark, WatermarkState};
 
 const WATERMARK: &str = "watermark";
+/// Segment files stand in this folder of the zone's directory.
+pub const SEGMENTS: &str = "log";
 const BLOCK: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
@@ -123,7 +125,7 @@ struct Walked {
     bad: BadRecord,
 }
 
-/// Looks at the log in `dir` whose first record is `first`, and decides what its end means.
+/// Looks at the log of the zone in `dir` whose first record is `first`, and decides what its end means.
 pub fn inspect(
     env: &Env,
     dir: &Path,
@@ -131,16 +133,17 @@ pub fn inspect(
     first: Seq,
     proofs: Proofs,
 ) -> Result<RecoveryPlan, OpenError> {
-    let names = env.disk.list(dir).map_err(OpenError::io("list", dir))?;
+    let segments = &dir.join(SEGMENTS);
+    let names = env.disk.list(segments).map_err(OpenError::io("list", segments))?;
     let firsts: Vec<Seq> = names.iter().filter_map(|n| parse_file_name(n)).collect();
     let (Some(last_first), true) = (firsts.last().copied(), firsts.first() == Some(&first)) else {
-        return Err(OpenError::NoSegments { dir: dir.to_owned(), first });
+        return Err(OpenError::NoSegments { dir: segments.to_owned(), first });
     };
     let mut warnings = Vec::new();
     let state = read_watermark(env, dir, identity, &mut warnings)?;
     let witnessed = state.newest.map_or(Seq::ZERO, |slot| slot.flushed);
     let proven = witnessed.max(proofs.highest()).max(last_first.prev());
-    let path = dir.join(file_name(last_first));
+    let path = segments.join(file_name(last_first));
     let file = env.disk.open(&path, OpenMode::ReadWrite).map_err(OpenError::io("open", &path))?;
     let block = header_block(&*file).map_err(OpenError::io("read", &path))?;
     let mut plan = RecoveryPlan {
@@ -230,7 +233,7 @@ impl RecoveryPlan {
     }
 
     fn refusal(&self, dir: &Path) -> Option<OpenError> {
-        let file = dir.join(file_name(self.last_first()));
+        let file = dir.join(SEGMENTS).join(file_name(self.last_first()));
         match self.verdict {
             Verdict::Clean | Verdict::Torn | Verdict::Recreate => None,
             Verdict::Refuse => Some(OpenError::Newer { file }),
@@ -315,7 +318,7 @@ fn carried_in(block: &[u8], header: &SegmentHeader, seed: &Seed, next: Seq) -> S
 }
 
 impl Log {
-    /// Creates the log of a new zone in `dir`, which must hold none.
+    /// Creates the log of a new zone in the zone's directory `dir`, which must hold none.
     pub fn create(
         env: &Env,
         dir: &Path,
@@ -323,7 +326,8 @@ impl Log {
         first: Seq,
         options: LogOptions,
     ) -> Result<Log, OpenError> {
-        env.disk.create_dir_all(dir).map_err(OpenError::io("create", dir))?;
+        let segments = &dir.join(SEGMENTS);
+        env.disk.create_dir_all(segments).map_err(OpenError::io("create", segments))?;
         let header = SegmentHeader {
             identity,
             first,
@@ -331,13 +335,13 @@ impl Log {
             previous_crc: 0,
             seed: env.random.bytes16(),
         };
-        create_segment(env, dir, &header).map_err(OpenError::io("create a segment in", dir))?;
+        create_segment(env, segments, &header).map_err(OpenError::io("create a segment in", segments))?;
         let path = dir.join(WATERMARK);
         Watermark::create(&*env.disk, &path, identity).map_err(OpenError::io("create", &path))?;
         Ok(Log::open(env, dir, identity, first, Proofs::default(), options)?.log)
     }
 
-    /// Opens the log in `dir`, recovering from an unclean end.
+    /// Opens the log of the zone in `dir`, recovering from an unclean end.
     pub fn open(
         env: &Env,
         dir: &Path,
@@ -403,6 +407,7 @@ impl Log {
         let shared = Arc::new(Shared {
             env: env.clone(),
             dir: dir.to_owned(),
+            segments_dir: dir.join(SEGMENTS),
             identity: header.identity,
             first,
             options,
@@ -410,7 +415,7 @@ impl Log {
             progress: Condvar::new(),
             work: Condvar::new(),
             flushed: AtomicU64::new(plan.last.0),
-            appender: Mutex::new(Appender::new(env.clone(), dir.to_owned(), header.identity, options.appender, tail)),
+            appender: Mutex::new(Appender::new(env.clone(), dir.join(SEGMENTS), header.identity, options.appender, tail)),
             watermark: Mutex::new(watermark),
             segments: Segments::new(&plan.firsts, segment),
         });
@@ -436,6 +441,7 @@ impl Log {
 impl RecoveryPlan {
     /// Makes the bytes on disk what the verdict says, and durable. Returns how many records were written again.
     fn carry_out(&mut self, env: &Env, dir: &Path, identity: ZoneIdentity) -> Result<u64, OpenError> {
+        let dir = &dir.join(SEGMENTS);
         let path = dir.join(file_name(self.last_first()));
         if self.verdict == Verdict::Recreate {
             let header = self.header_anew(env, dir, identity)?;

@@ -47,7 +47,7 @@ impl Shared {
             sealed.push(found.offset as u32, found.prefix().commit_time, leaf);
         }
         let crc = cursor.previous_crc().expect("a full segment has records");
-        let path = self.dir.join(sidecar_name(first));
+        let path = self.segments_dir.join(sidecar_name(first));
         sealed.write(&*self.env.disk, &path, cursor.offset(), crc).map_err(ReadError::Io)?;
         let sidecar = Sidecar::open(&*self.env.disk, &path, self.identity, first)
             .map_err(|source| ReadError::Index { seq: first, source })?;

@@ -1,0 +1,218 @@
+//! The sequencer: where a request becomes events.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nexus_log::env::Env;
+use nexus_log::event::{Context, Reason};
+use nexus_log::ids::{CommitTime, Inode, Seq, Term};
+use nexus_log::log::AppendRefused;
+use nexus_log::record::{Chunk, Draft, Payload, Record};
+use nexus_log::{ids::ChunkHash, log::Poisoned};
+use nexus_projections::apply::{ApplyError, apply};
+use nexus_projections::loads::{Loaded, Loads, ReadThrough};
+use nexus_projections::store::StoreError;
+
+use super::{Core, Inner};
+use crate::decide::{Operation, Turn};
+use crate::error::{Error, Result};
+use crate::gate::Authorized;
+use crate::limits::TURN_RETRIES_MAX;
+use crate::lookup::Stop;
+
+/// What a turn of the sequencer came to.
+enum Turned<R> {
+    /// A record was appended, at this seq.
+    Appended(R, Seq),
+    /// There was nothing to do, seen from this position.
+    Nothing(R, Seq),
+    /// The request is refused, seen from this position.
+    Refused(Error, Seq),
+    /// Rows are missing; load them and come again.
+    Missing,
+}
+
+/// A call that went through the sequencer.
+pub(super) struct Committed<R> {
+    pub(super) reply: R,
+    /// The record, if one was made.
+    pub(super) seq: Option<Seq>,
+    /// The state that the reply was derived from: it must be flushed before the reply is certain.
+    pub(super) state: Seq,
+    pub(super) core: Arc<Core>,
+}
+
+/// A refusal and the state it was derived from.
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    pub(super) state: Option<(Arc<Core>, Seq)>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal { error, state: None }
+    }
+}
+
+pub(crate) fn store_error(error: StoreError) -> Error {
+    let message = "the tables cannot be read; the log is not affected; run `nexus rebuild`";
+    Error::new(Reason::Corrupt, message).because(error)
+}
+
+pub(super) fn poisoned_error(poisoned: Poisoned) -> Error {
+    if poisoned.0.no_space() {
+        return Error::new(Reason::NoSpace, "the disk is full; free some space and try again").because(poisoned);
+    }
+    let message = "writing the log failed; reading goes on; restart to recover";
+    Error::new(Reason::Unavailable, message).because(poisoned)
+}
+
+/// The record may or may not be found when the log is opened again.
+fn outcome_unknown(poisoned: Poisoned) -> Error {
+    let message = "writing the log failed before this was certain; look whether it happened before trying again";
+    Error::new(Reason::OutcomeUnknown, message).because(poisoned)
+}
+
+impl Core {
+    /// Waits until `seq` is on stable storage.
+    pub(super) fn wait(&self, seq: Seq) -> Result<()> {
+        self.log.wait(seq).map_err(outcome_unknown)
+    }
+}
+
+impl Inner {
+    /// Takes `operation` through the sequencer and appends what it decides. Does not wait for the disk.
+    pub(super) fn commit<O: Operation>(
+        &self,
+        _authorized: &Authorized,
+        context: &Context,
+        operation: &O,
+        payload: Option<&Payload>,
+    ) -> std::result::Result<Committed<O::Reply>, Refusal> {
+        let core = self.writable_core()?;
+        for _ in 0..TURN_RETRIES_MAX {
+            let loads = self.load(&core, context, operation, payload)?;
+            match self.turn(&core, context, operation, payload, &loads)? {
+                Turned::Appended(reply, seq) => {
+                    return Ok(Committed { reply, seq: Some(seq), state: seq, core });
+                }
+                Turned::Nothing(reply, state) => return Ok(Committed { reply, seq: None, state, core }),
+                Turned::Refused(error, state) => return Err(Refusal { error, state: Some((core, state)) }),
+                Turned::Missing => {}
+            }
+        }
+        Err(Error::new(Reason::Busy, "others change the same things too fast; try again").into())
+    }
+
+    /// Decides once outside the sequencer, to load what the decision and its rows need.
+    fn load<O: Operation>(
+        &self,
+        core: &Core,
+        context: &Context,
+        operation: &O,
+        payload: Option<&Payload>,
+    ) -> Result<Loads> {
+        let rows = ReadThrough::new(&core.tables);
+        let turn = Turn { seq: core.newest().next(), is_open: &|inode| self.is_open(inode) };
+        match operation.decide(&rows, &turn) {
+            Ok(decision) if !decision.events.is_empty() => {
+                let record = self.record(&turn, CommitTime(0), context, decision.events, payload);
+                match apply(&record, &rows) {
+                    Ok(_) => {}
+                    Err(ApplyError::Miss(error)) => return Err(store_error(error)),
+                    Err(ApplyError::Row(error)) => return Err(damaged(error)),
+                }
+            }
+            Ok(_) | Err(Stop::Refused(_)) => {}
+            Err(Stop::Miss(error)) => return Err(store_error(error)),
+            Err(Stop::Damaged(error)) => return Err(damaged(error)),
+        }
+        Ok(rows.into_loads())
+    }
+
+    fn turn<O: Operation>(
+        &self,
+        core: &Core,
+        context: &Context,
+        operation: &O,
+        payload: Option<&Payload>,
+        loads: &Loads,
+    ) -> Result<Turned<O::Reply>> {
+        let mut sequencer = core.sequencer.lock();
+        let seq = sequencer.next;
+        let rows = Loaded::new(&core.tables, loads);
+        let turn = Turn { seq, is_open: &|inode| self.is_open(inode) };
+        let decision = match operation.decide(&rows, &turn) {
+            Ok(decision) if decision.events.is_empty() => return Ok(Turned::Nothing(decision.reply, seq.prev())),
+            Ok(decision) => decision,
+            Err(Stop::Refused(error)) => return Ok(Turned::Refused(error, seq.prev())),
+            Err(Stop::Miss(_)) => return Ok(Turned::Missing),
+            Err(Stop::Damaged(error)) => return Err(damaged(error)),
+        };
+        let time = commit_time(&self.env, sequencer.last_time);
+        let record = self.record(&turn, time, context, decision.events, payload);
+        let write_set = match apply(&record, &rows) {
+            Ok(write_set) => write_set,
+            Err(ApplyError::Miss(_)) => return Ok(Turned::Missing),
+            Err(ApplyError::Row(error)) => return Err(damaged(error)),
+        };
+        if let Some(poisoned) = core.log.poisoned() {
+            return Err(poisoned_error(poisoned));
+        }
+        let position = (seq, record.term, time);
+        let draft = Draft::new(&*self.env.random, position, context, &record.events, payload.cloned());
+        if core.log.is_full(draft.record_bytes()) {
+            return Err(Error::new(Reason::Busy, "too much is waiting for the disk; try again"));
+        }
+        core.tables.insert(write_set);
+        core.newest.store(seq.0, Ordering::Release);
+        match core.log.append(draft) {
+            Ok(()) => {}
+            Err(AppendRefused::Poisoned(poisoned)) => return Err(poisoned_error(poisoned)),
+            Err(AppendRefused::Busy) => unreachable!("the sequencer alone appends, and looked before"),
+        }
+        sequencer.next = seq.next();
+        sequencer.last_time = time;
+        Ok(Turned::Appended(decision.reply, seq))
+    }
+
+    /// The record as it will be read back, for `apply`.
+    fn record(
+        &self,
+        turn: &Turn<'_>,
+        commit_time: CommitTime,
+        context: &Context,
+        events: Vec<nexus_log::event::Event>,
+        payload: Option<&Payload>,
+    ) -> Record {
+        let mut offset = 0;
+        let stored = payload.map_or(&[][..], |p| p.chunks());
+        let chunks = stored.iter().map(|c| {
+            let chunk = Chunk { offset, length: c.length, hash: ChunkHash(c.hash) };
+            offset += c.length;
+            chunk
+        });
+        Record {
+            identity: self.identity,
+            seq: turn.seq,
+            term: Term(1),
+            commit_time,
+            context: context.clone(),
+            chunks: chunks.collect(),
+            events,
+        }
+    }
+
+    fn is_open(&self, inode: Inode) -> bool {
+        self.handles.lock().contains_key(&inode)
+    }
+}
+
+/// Strictly later than the last, and the wall clock's where that is.
+fn commit_time(env: &Env, last: CommitTime) -> CommitTime {
+    CommitTime(env.clock.wall_ns().max(last.0 + 1))
+}
+
+pub(crate) fn damaged(error: nexus_projections::row::RowError) -> Error {
+    Error::new(Reason::Corrupt, "the tables are damaged; the log is not affected; run `nexus rebuild`").because(error)
+}

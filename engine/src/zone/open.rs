@@ -1,0 +1,244 @@
+//! Creating, opening and closing a zone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use nexus_log::env::Env;
+use nexus_log::event::{AuditGap, Event, Reason, Recovered, ZoneCreated};
+use nexus_log::ids::{Incarnation, Inode, Seq, ZoneId, ZoneIdentity};
+use nexus_log::log::{Log, OpenError, RecoveryReport};
+use nexus_log::recovery::Proofs;
+use nexus_log::zone_meta::ZoneMeta;
+use nexus_projections::apply::{ApplyError, apply};
+use nexus_projections::loads::ReadThrough;
+use nexus_projections::store::Store;
+use nexus_projections::table::{RowRange, Table};
+use nexus_projections::zone_tables::ZoneTables;
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::commit::{damaged, store_error};
+use super::keeper::Keeper;
+use super::{Core, Inner, Sequencer, Zone, ZoneOptions};
+use crate::decide::{Facts, ReleaseOrphans, system_context};
+use crate::error::{Error, Result};
+use crate::gate::Dispatch;
+use crate::view::read_error;
+
+/// Who owns the root directory of a new zone.
+#[derive(Clone, Copy, Debug)]
+pub struct RootAttributes {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+fn open_error(error: OpenError) -> Error {
+    let kind = match &error {
+        OpenError::Damage { .. } | OpenError::NoSegments { .. } => Reason::Corrupt,
+        OpenError::Newer { .. } => Reason::Unsupported,
+        OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Reason::NoSpace,
+        OpenError::Io { .. } => Reason::Unavailable,
+    };
+    Error::new(kind, "the zone's log cannot be opened").because(error)
+}
+
+fn meta_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(Reason::Corrupt, "the zone's meta file cannot be used").because(error)
+}
+
+impl Zone {
+    /// Creates a zone in `dir` and opens it. Its identity file is written last: until it stands there is no zone.
+    pub(crate) fn create(
+        env: &Env,
+        dir: &Path,
+        name: &str,
+        slot: u32,
+        root: RootAttributes,
+        store: Arc<dyn Store>,
+        options: ZoneOptions,
+    ) -> Result<Zone> {
+        let identity = ZoneIdentity { zone: ZoneId(env.random.bytes16()), incarnation: Incarnation(1) };
+        let log = Log::create(env, dir, identity, Seq::FIRST, options.log).map_err(open_error)?;
+        log.close().map_err(super::commit::poisoned_error)?;
+        let created = env.clock.wall_ns();
+        let meta = ZoneMeta { identity, name: name.to_owned(), created_ns: created, first: Seq::FIRST };
+        meta.write(&*env.disk, dir).map_err(meta_error)?;
+        let zone = Zone::open_with(env, dir, meta, slot, store, options)?;
+        if zone.log().appended().0 == Seq::ZERO {
+            let (mode, uid, gid) = (root.mode, root.uid, root.gid);
+            let event = ZoneCreated { name: name.to_owned(), mode, uid, gid };
+            zone.inner.record_facts(&system_context(), &[event.into()])?;
+        }
+        Ok(zone)
+    }
+
+    pub(crate) fn open(
+        env: &Env,
+        dir: &Path,
+        slot: u32,
+        store: Arc<dyn Store>,
+        options: ZoneOptions,
+    ) -> Result<Zone> {
+        let (meta, _) = ZoneMeta::read(&*env.disk, dir).map_err(meta_error)?;
+        Zone::open_with(env, dir, meta, slot, store, options)
+    }
+
+    fn open_with(
+        env: &Env,
+        dir: &Path,
+        meta: ZoneMeta,
+        slot: u32,
+        store: Arc<dyn Store>,
+        options: ZoneOptions,
+    ) -> Result<Zone> {
+        let core = open_core(env, dir, &meta, slot, &store, &options)?;
+        let report = core.report.clone();
+        let inner = Arc::new(Inner {
+            env: env.clone(),
+            name: meta.name,
+            dir: dir.to_owned(),
+            identity: meta.identity,
+            first: meta.first,
+            slot,
+            store,
+            options,
+            dispatch: Dispatch::default(),
+            core: RwLock::new(Arc::new(core)),
+            refusals: Mutex::default(),
+            handles: Mutex::new(BTreeMap::new()),
+            upkeep: Mutex::default(),
+            work: Condvar::new(),
+            relief: Condvar::new(),
+        });
+        inner.record_opening(&report)?;
+        inner.sweep_orphans()?;
+        let unavailable = |e| Error::new(Reason::Unavailable, "cannot start a thread").because(e);
+        let keeper = match options.manual {
+            true => None,
+            false => Some(Arc::new(Keeper::start(&inner).map_err(unavailable)?)),
+        };
+        Ok(Zone { inner, keeper })
+    }
+
+    /// Flushes everything, writes the counts that are still in memory and notes a clean end.
+    pub fn close(&self) -> Result<()> {
+        if let Some(keeper) = &self.keeper {
+            keeper.stop();
+        }
+        self.inner.close_refusals(true)?;
+        let core = self.inner.core();
+        core.log.flush().map_err(super::commit::poisoned_error)?;
+        self.inner.flush_for_close(&core)?;
+        core.log.close().map_err(super::commit::poisoned_error)
+    }
+}
+
+/// Opens log and tables and brings the tables up to the log's end.
+fn open_core(
+    env: &Env,
+    dir: &Path,
+    meta: &ZoneMeta,
+    slot: u32,
+    store: &Arc<dyn Store>,
+    options: &ZoneOptions,
+) -> Result<Core> {
+    let tables = ZoneTables::open(Arc::clone(store), slot).map_err(store_error)?;
+    let proofs = Proofs { applied: tables.applied(), signed: Seq::ZERO };
+    let opened =
+        Log::open(env, dir, meta.identity, meta.first, proofs, options.log).map_err(open_error)?;
+    replay(&opened.log, &tables)?;
+    let (last, last_time) = opened.log.appended();
+    Ok(Core {
+        log: opened.log,
+        tables,
+        sequencer: Mutex::new(Sequencer { next: last.next(), last_time }),
+        newest: AtomicU64::new(last.0),
+        broken: Mutex::new(None),
+        report: opened.report,
+    })
+}
+
+/// Applies to the tables what the log holds beyond them.
+pub(super) fn replay(log: &Log, tables: &ZoneTables) -> Result<()> {
+    for record in log.records(tables.last().next()) {
+        let record = record.map_err(read_error)?;
+        let seq = record.seq;
+        let write_set = match apply(&record, &ReadThrough::new(tables)) {
+            Ok(write_set) => write_set,
+            Err(ApplyError::Miss(error)) => return Err(store_error(error)),
+            Err(ApplyError::Row(error)) => return Err(damaged(error)),
+        };
+        tables.insert(write_set);
+        while tables.must_throttle() {
+            tables.flush_step(seq).map_err(store_error)?;
+        }
+    }
+    Ok(())
+}
+
+impl Inner {
+    /// After an unclean end: what was cut, and that counts may be missing.
+    fn record_opening(&self, report: &RecoveryReport) -> Result<()> {
+        if report.clean || report.last == Seq::ZERO {
+            return Ok(());
+        }
+        let cut = report.cut;
+        let recovered = Recovered {
+            cut_from: cut.map_or(0, |c| c.from.0),
+            cut_bytes: cut.map_or(0, |c| c.bytes),
+            rewritten: report.rewritten,
+        };
+        let gap = AuditGap { after: report.last.0, until_ns: self.env.clock.wall_ns() };
+        let events: [Event; 2] = [recovered.into(), gap.into()];
+        self.record_facts(&system_context(), &events)
+    }
+
+    /// Appends facts about the zone and waits for the disk.
+    pub(super) fn record_facts(&self, context: &nexus_log::event::Context, events: &[Event]) -> Result<()> {
+        let committed =
+            self.commit(&Dispatch::internal(), context, &Facts { events }, None).map_err(|refusal| refusal.error)?;
+        committed.core.wait(committed.state)
+    }
+
+    /// Files that were unlinked while open, by a process that is gone.
+    fn sweep_orphans(&self) -> Result<()> {
+        let core = self.core();
+        let view = core.tables.view(core.newest());
+        let mut orphans = Vec::new();
+        for row in view.scan(&RowRange::all(Table::Orphan)).map_err(store_error)? {
+            let (key, _) = row.map_err(store_error)?;
+            orphans.extend(key.bytes.first_chunk::<8>().map(|b| Inode(u64::from_be_bytes(*b))));
+        }
+        for inodes in orphans.chunks(crate::limits::RECORD_ROWS_MAX / 2) {
+            let operation = ReleaseOrphans { inodes };
+            let committed = self
+                .commit(&Dispatch::internal(), &system_context(), &operation, None)
+                .map_err(|refusal| refusal.error)?;
+            committed.core.wait(committed.state)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the zone again after the log stopped for lack of space, once there is some.
+    pub(super) fn writable_core(&self) -> Result<Arc<Core>> {
+        let core = self.core();
+        let Some(poisoned) = core.log.poisoned() else {
+            self.check_broken(&core)?;
+            self.check_space(&core)?;
+            self.throttle(&core)?;
+            return Ok(core);
+        };
+        if !poisoned.0.no_space() || core.log.free_bytes().unwrap_or(0) == 0 {
+            return Err(super::commit::poisoned_error(poisoned));
+        }
+        let mut slot = self.core.write();
+        if slot.log.poisoned().is_some() {
+            let (meta, _) = ZoneMeta::read(&*self.env.disk, &self.dir).map_err(meta_error)?;
+            assert!(meta.identity == self.identity && meta.first == self.first, "the zone keeps its identity");
+            *slot = Arc::new(open_core(&self.env, &self.dir, &meta, self.slot, &self.store, &self.options)?);
+        }
+        Ok(Arc::clone(&slot))
+    }
+}
