@@ -407,6 +407,9 @@ proptest! {
             fork.power_cut_seeded(seed.wrapping_add(cut));
             let found = content(&fork);
             prop_assert!(history.iter().any(|h| h.len() == found.len()));
+            let reopened = fork.open(FILE.as_ref(), OpenMode::ReadWrite).unwrap();
+            reopened.set_len(5000).unwrap();
+            prop_assert!(content(&fork)[found.len()..].iter().all(|&b| b == 0), "a cut leaves nothing past the end");
             for number in 0..found.len().div_ceil(512) {
                 let sector = sector_of(&found, number);
                 // A shrink that was kept cuts the sector it ends in, whichever version of it was kept.
