@@ -1,7 +1,11 @@
 //! The seams to the outside: disk, clock, randomness. Everything below server/ reaches them only through here, so
 //! that tests can put a faulty disk and a settable clock in their place (STYLE 35, 40).
 
+#[cfg(test)]
+mod conformance;
 mod io;
+mod manual;
+mod memory;
 mod real;
 
 use std::ffi::OsString;
@@ -11,6 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use io::{read_exact_at, read_file, write_all_at, write_replace};
+pub use manual::{ManualClock, SeededRandom, SplitMix64};
+pub use memory::{MemoryDisk, SyncFault, WriteFault};
 pub use real::{RealClock, RealDisk, RealRandom};
 
 /// The outside as one value.
