@@ -1,0 +1,160 @@
+//! Whole content on its way in: small content travels in the record that attaches it, larger content is appended
+//! first and attached by one record that does not grow with the file (DESIGN section 3).
+
+use bytes::{Bytes, BytesMut};
+use nexus_log::event::{Piece, Reason};
+use nexus_log::ids::{Body, ChunkHash};
+use nexus_log::record::Payload;
+
+use super::Zone;
+use crate::caller::Caller;
+use crate::decide::{Staged, StoreContent, pieces_of};
+use crate::error::{Error, Result};
+use crate::gate::Dispatch;
+use crate::limits::{CHUNK_BYTES_MAX, FILE_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
+
+/// Holes longer than this are not hashed through: the content gets no id.
+const HASHED_HOLE_BYTES_MAX: u64 = 16 << 20;
+
+/// Takes a file's content from its start to its end, data and holes. Memory stays within one record's payload.
+pub struct ContentWriter<'z> {
+    zone: &'z Zone,
+    caller: Caller,
+    /// Bytes of the chunk that is being filled.
+    chunk: BytesMut,
+    /// Where that chunk begins in the file.
+    chunk_offset: u64,
+    /// Full chunks not stored yet.
+    ready: Vec<(u64, Bytes)>,
+    ready_bytes: usize,
+    size: u64,
+    body: Option<Body>,
+    /// `None` once the content is not worth an id.
+    hasher: Option<blake3::Hasher>,
+}
+
+impl Zone {
+    /// Begins the content of a file; [`Zone::put_content`] attaches it.
+    #[must_use]
+    pub fn content_writer(&self, caller: &Caller) -> ContentWriter<'_> {
+        ContentWriter {
+            zone: self,
+            caller: caller.clone(),
+            chunk: BytesMut::new(),
+            chunk_offset: 0,
+            ready: Vec::new(),
+            ready_bytes: 0,
+            size: 0,
+            body: None,
+            hasher: Some(blake3::Hasher::new()),
+        }
+    }
+}
+
+impl ContentWriter<'_> {
+    fn grow(&mut self, bytes: u64) -> Result<()> {
+        let size = self.size.checked_add(bytes).filter(|size| *size <= FILE_BYTES_MAX);
+        let too_large = || Error::new(Reason::TooLarge, format!("a file is at most {FILE_BYTES_MAX} bytes"));
+        self.size = size.ok_or_else(too_large)?;
+        Ok(())
+    }
+
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        self.grow(bytes.len() as u64)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        while !bytes.is_empty() {
+            let take = bytes.len().min(CHUNK_BYTES_MAX - self.chunk.len());
+            self.chunk.extend_from_slice(&bytes[..take]);
+            bytes = &bytes[take..];
+            if self.chunk.len() == CHUNK_BYTES_MAX {
+                self.end_chunk()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Zeros that take no space.
+    pub fn hole(&mut self, bytes: u64) -> Result<()> {
+        self.end_chunk()?;
+        self.grow(bytes)?;
+        self.chunk_offset += bytes;
+        if bytes > HASHED_HOLE_BYTES_MAX {
+            self.hasher = None;
+        }
+        if let Some(hasher) = &mut self.hasher {
+            let zeros = [0; 4096];
+            let mut rest = bytes as usize;
+            while rest > 0 {
+                let take = rest.min(zeros.len());
+                hasher.update(&zeros[..take]);
+                rest -= take;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_chunk(&mut self) -> Result<()> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = self.chunk.split().freeze();
+        if self.ready_bytes + chunk.len() > RECORD_PAYLOAD_BYTES_MAX {
+            self.store()?;
+        }
+        let offset = self.chunk_offset;
+        self.chunk_offset += chunk.len() as u64;
+        self.ready_bytes += chunk.len();
+        self.ready.push((offset, chunk));
+        Ok(())
+    }
+
+    /// Appends what is ready as content of an unattached body.
+    fn store(&mut self) -> Result<()> {
+        let Some((payload, pieces)) = self.take_ready() else { return Ok(()) };
+        let operation = StoreContent { body: self.body, pieces: &pieces };
+        let committed = self
+            .zone
+            .inner
+            .commit(&Dispatch::internal(), self.caller.context(), &operation, Some(&payload))
+            .map_err(|refusal| refusal.error)?;
+        self.body = Some(committed.reply);
+        // Bounds what waits for the disk: a writer of content is no faster than the log.
+        if self.zone.inner.options.manual || committed.core.log.queued_bytes() > 2 * RECORD_PAYLOAD_BYTES_MAX {
+            committed.core.wait(committed.state)?;
+        }
+        Ok(())
+    }
+
+    fn take_ready(&mut self) -> Option<(Payload, Vec<Piece>)> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        self.ready_bytes = 0;
+        let ready = std::mem::take(&mut self.ready);
+        let pieces = ready.iter().enumerate().flat_map(|(index, (offset, chunk))| {
+            let placed = pieces_of(*offset, &[chunk.len() as u32]);
+            placed.into_iter().map(move |piece| Piece { chunk: index as u32, ..piece })
+        });
+        let pieces = pieces.collect();
+        let chunks = ready.into_iter().map(|(_, chunk)| chunk).collect();
+        Some((Payload::new(&*self.zone.inner.env.random, chunks), pieces))
+    }
+
+    /// The content, and the payload of the record that will attach it.
+    pub(super) fn finish(mut self) -> Result<(Staged, Option<Payload>)> {
+        self.end_chunk()?;
+        if self.body.is_some() {
+            self.store()?;
+        }
+        let content_id = self.hasher.take().map(|h| ChunkHash(*h.finalize().as_bytes()));
+        let size = self.size;
+        let stored = self.body;
+        let (payload, pieces) = match self.take_ready() {
+            Some((payload, pieces)) => (Some(payload), pieces),
+            None => (None, Vec::new()),
+        };
+        Ok((Staged { size, pieces, stored, content_id }, payload))
+    }
+}

@@ -1,0 +1,221 @@
+//! Moving rows from memory to the tables, holding writers back while that is behind, folding the log again.
+
+use nexus_log::event::Reason;
+use nexus_log::ids::{Body, Seq};
+use nexus_projections::apply::content::{extent_offset, extents_reaching};
+use nexus_projections::apply::{ApplyError, apply};
+use nexus_projections::loads::ReadThrough;
+use nexus_projections::row::{Content, FileKind};
+
+use super::commit::{damaged, store_error};
+use super::{Core, Inner, Zone};
+use crate::error::{Error, Result};
+use crate::limits::{RECORD_ROWS_MAX, THROTTLE_WAIT_MAX};
+use crate::lookup::resolve;
+use crate::path::Target;
+use crate::view::{At, read_error};
+
+/// A digest over every row of a zone's tables at a position, present and superseded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableDigest {
+    pub at: Seq,
+    pub digest: [u8; 32],
+}
+
+/// What folding the log again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// Of the tables in use before.
+    pub before: TableDigest,
+    /// Of the tables folded anew.
+    pub after: TableDigest,
+    pub records: u64,
+}
+
+impl RebuildReport {
+    /// Both agree: the tables were what the log says.
+    #[must_use]
+    pub fn equal(&self) -> bool {
+        self.before == self.after
+    }
+}
+
+impl Inner {
+    /// Ends the window of refusals if it is over, or in any case, and appends its counts.
+    pub(super) fn close_refusals(&self, now: bool) -> Result<()> {
+        let clock = self.env.clock.boot_ns();
+        let closed = {
+            let mut refusals = self.refusals.lock();
+            match refusals.closes_in(clock) {
+                Some(ns) if ns == 0 || now => refusals.close(clock),
+                _ => return Ok(()),
+            }
+        };
+        for (context, event) in closed {
+            self.record_facts(&context, &[event])?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is full and committed from memory to the tables.
+    pub(super) fn relieve(&self, core: &Core) -> Result<()> {
+        loop {
+            match core.tables.flush_step(core.log.flushed()) {
+                Ok(outcome) if outcome.worked() => {}
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    let error = store_error(error);
+                    *core.broken.lock() = Some(error.to_string());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Before the end: what is in memory goes to the tables where it is enough to make the next opening slow.
+    pub(super) fn flush_for_close(&self, core: &Core) -> Result<()> {
+        /// Below this, replaying is faster than writing a run.
+        const WORTH_BYTES: usize = 1 << 20;
+        if core.tables.pressure().memory_bytes > WORTH_BYTES && core.broken.lock().is_none() {
+            core.tables.flush_all(core.log.flushed()).map_err(store_error)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_broken(&self, core: &Core) -> Result<()> {
+        match &*core.broken.lock() {
+            None => Ok(()),
+            Some(why) => {
+                let message = format!("the tables cannot be written ({why}); restart, then `nexus rebuild`");
+                Err(Error::new(Reason::Unavailable, message))
+            }
+        }
+    }
+
+    /// Below the disk's reserve nothing new is taken: the rest is for flushing tables.
+    pub(super) fn check_space(&self, core: &Core) -> Result<()> {
+        if core.log.low_on_space() {
+            let message = "the disk is nearly full and the zone is read-only; free some space";
+            return Err(Error::new(Reason::NoSpace, message));
+        }
+        Ok(())
+    }
+
+    /// Holds a writer back while memory is full and the tables are behind.
+    pub(super) fn throttle(&self, core: &Core) -> Result<()> {
+        if core.tables.wants_flush() {
+            if self.options.manual {
+                core.log.flush().map_err(super::commit::poisoned_error)?;
+                return self.relieve(core);
+            }
+            self.want_upkeep();
+        }
+        if !core.tables.must_throttle() {
+            return Ok(());
+        }
+        let mut state = self.upkeep.lock();
+        while core.tables.must_throttle() {
+            state.wanted = true;
+            self.work.notify_one();
+            let timed_out = self.relief.wait_for(&mut state, THROTTLE_WAIT_MAX).timed_out();
+            self.check_broken(core)?;
+            if timed_out {
+                return Err(Error::new(Reason::Busy, "the tables are far behind the log; try again"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sizes to pass through on the way to `size`, so that no record removes more than a bounded number of extents.
+    pub(super) fn truncation_steps(&self, target: Target<'_>, size: u64) -> Result<Vec<u64>> {
+        let core = self.core();
+        let view = core.tables.view(core.newest());
+        let Ok(node) = resolve(&view, target, true) else { return Ok(Vec::new()) };
+        let (FileKind::Regular, Content::Body(body)) = (node.row.kind, node.row.content) else {
+            return Ok(Vec::new());
+        };
+        if size == 0 || size >= node.row.size {
+            return Ok(Vec::new());
+        }
+        self.every_nth_extent(&view, body, size)
+    }
+
+    fn every_nth_extent(
+        &self,
+        view: &nexus_projections::view::View,
+        body: Body,
+        size: u64,
+    ) -> Result<Vec<u64>> {
+        let mut steps = Vec::new();
+        for (count, row) in view.scan(&extents_reaching(body, size, u64::MAX)).map_err(store_error)?.enumerate() {
+            let (key, _) = row.map_err(store_error)?;
+            if count % (RECORD_ROWS_MAX / 2) == RECORD_ROWS_MAX / 2 - 1 {
+                steps.push(extent_offset(&key).max(size));
+            }
+        }
+        steps.reverse();
+        Ok(steps)
+    }
+}
+
+impl Zone {
+    /// Digest of the tables at the last flushed position. Everything is moved to the tables first.
+    pub fn digest(&self) -> Result<TableDigest> {
+        let core = self.inner.core();
+        core.log.flush().map_err(super::commit::poisoned_error)?;
+        let at = core.log.flushed();
+        core.tables.flush_all(at).map_err(store_error)?;
+        let digest = core.tables.digest(at).map_err(store_error)?;
+        Ok(TableDigest { at, digest })
+    }
+
+    /// Folds the whole log into new tables, compares them with those in use, and takes them into use if `switch`.
+    /// Nothing may be written meanwhile: the zone takes no calls. `progress` is told the seq reached.
+    pub fn rebuild(&self, switch: bool, mut progress: impl FnMut(Seq)) -> Result<RebuildReport> {
+        let core = self.inner.core();
+        let _no_writers = core.sequencer.lock();
+        let before = self.digest()?;
+        let anew = core.tables.begin_generation().map_err(store_error)?;
+        let mut records = 0;
+        for record in core.log.records(core.log.first()) {
+            let record = record.map_err(read_error)?;
+            let seq = record.seq;
+            let write_set = match apply(&record, &ReadThrough::new(&anew)) {
+                Ok(write_set) => write_set,
+                Err(ApplyError::Miss(error)) => return Err(store_error(error)),
+                Err(ApplyError::Row(error)) => return Err(damaged(error)),
+            };
+            anew.insert(write_set);
+            while anew.wants_flush() && anew.flush_step(seq).map_err(store_error)?.worked() {}
+            records += 1;
+            progress(seq);
+        }
+        anew.flush_all(before.at).map_err(store_error)?;
+        let digest = anew.digest(before.at).map_err(store_error)?;
+        let report = RebuildReport { before, after: TableDigest { at: before.at, digest }, records };
+        if switch {
+            core.tables.switch_to(anew).map_err(store_error)?;
+        } else {
+            core.tables.abandon(anew).map_err(store_error)?;
+        }
+        Ok(report)
+    }
+
+    /// Number of rows per table at a position, for people.
+    pub fn row_counts(&self, at: At) -> Result<Vec<(&'static str, u64)>> {
+        let core = self.inner.core();
+        let seq = self.inner.resolve_at(&core, at)?;
+        let view = core.tables.view(seq);
+        nexus_projections::table::Table::ALL
+            .into_iter()
+            .map(|table| {
+                let mut rows = 0;
+                for row in view.scan(&nexus_projections::table::RowRange::all(table)).map_err(store_error)? {
+                    row.map_err(store_error)?;
+                    rows += 1;
+                }
+                Ok((table.name(), rows))
+            })
+            .collect()
+    }
+}
