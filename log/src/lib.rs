@@ -28,4 +28,5 @@ pub mod env;
 pub mod event;
 pub mod ids;
 pub mod limits;
+pub mod merkle;
 pub mod record;
