@@ -16,6 +16,7 @@
 //! | `segment`   | the bytes of a segment file's header                                         |
 //! | `sidecar`   | the index beside a sealed segment                                            |
 //! | `watermark` | the two slots that witness how far the log was flushed                       |
+//! | `zone_meta` | whose log a directory holds                                                  |
 //! | `recovery`  | what the end of a log means after a crash: the table of cases                |
 //! | `appender`  | the one writer of the tail: group commit and poison, as a steppable core     |
 //! | `log`       | the handle that ties these together                                          |
@@ -24,9 +25,14 @@
 //!
 //! No tokio, no threads of its own but the one that `Log` may be asked to start.
 
+mod block;
 pub mod env;
 pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod merkle;
 pub mod record;
+pub mod watermark;
+pub mod zone_meta;
+
+pub use block::BlockFault;
