@@ -32,6 +32,7 @@ pub mod ids;
 pub mod limits;
 pub mod merkle;
 pub mod record;
+pub mod sidecar;
 pub mod watermark;
 pub mod zone_meta;
 
