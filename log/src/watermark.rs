@@ -168,7 +168,7 @@ fn read_slot(file: &dyn DiskFile, slot: u64, identity: ZoneIdentity) -> Result<F
     block.expect_identity(identity)?;
     block.expect_zeros_from(RESERVED_OFFSET)?;
     let (counter, flags) = (block.u64(COUNTER_OFFSET), block.u32(FLAGS_OFFSET));
-    if counter == 0 || flags & !FLAG_CLEAN != 0 {
+    if counter == 0 || counter == u64::MAX || flags & !FLAG_CLEAN != 0 {
         return Err(BlockFault::Malformed);
     }
     if counter % 2 != slot {

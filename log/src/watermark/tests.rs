@@ -209,7 +209,7 @@ fn slots_of_other_zones_incarnations_and_places_are_no_proof() {
 }
 
 #[test]
-fn reserved_bytes_flags_and_counter_zero_are_refused() {
+fn reserved_bytes_flags_and_impossible_counters_are_refused() {
     let sealed = |offset: usize, bytes: &[u8]| {
         let mut block = BlockWriter::new(KIND, IDENTITY);
         block.put(COUNTER_OFFSET, &1u64.to_le_bytes());
@@ -218,7 +218,8 @@ fn reserved_bytes_flags_and_counter_zero_are_refused() {
     };
     let fx = Fixture::new();
     drop(fx.create());
-    for bytes in [sealed(RESERVED_OFFSET, &[1]), sealed(FLAGS_OFFSET, &[2]), sealed(COUNTER_OFFSET, &[0])] {
+    let counters = [sealed(COUNTER_OFFSET, &[0]), sealed(COUNTER_OFFSET, &[0xff; 8])];
+    for bytes in [sealed(RESERVED_OFFSET, &[1]), sealed(FLAGS_OFFSET, &[2])].into_iter().chain(counters) {
         fx.overwrite(BLOCK_BYTES, &bytes[..]);
         assert_eq!(fx.open().1.faults, [None, Some(BlockFault::Malformed)]);
     }
