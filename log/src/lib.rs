@@ -16,6 +16,7 @@
 //! | `segment`   | the bytes of a segment file's header                                         |
 //! | `sidecar`   | the index beside a sealed segment                                            |
 //! | `watermark` | the two slots that witness how far the log was flushed                       |
+//! | `zone_meta` | whose log a directory holds                                                  |
 //! | `recovery`  | what the end of a log means after a crash: the table of cases                |
 //! | `appender`  | the one writer of the tail: group commit and poison, as a steppable core     |
 //! | `log`       | the handle that ties these together                                          |
@@ -25,15 +26,19 @@
 //! No tokio, no threads of its own but the one that `Log` may be asked to start.
 
 pub mod appender;
+mod block;
 pub mod cursor;
 pub mod env;
 pub mod event;
 pub mod ids;
 pub mod limits;
+pub mod log;
+pub mod merkle;
 pub mod record;
 pub mod recovery;
 pub mod segment;
-pub mod log;
-pub mod merkle;
 pub mod sidecar;
 pub mod watermark;
+pub mod zone_meta;
+
+pub use block::BlockFault;

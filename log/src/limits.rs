@@ -31,6 +31,8 @@ pub const ZERO_AHEAD_BATCH_BYTES_MAX: u64 = 64 << 10;
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 /// Free bytes kept on the disk for flushing tables and for saying "disk full".
 pub const RESERVE_BYTES: u64 = 256 << 20;
+/// Bytes appended between two looks at the disk's free space.
+pub const SPACE_CHECK_BYTES: u64 = 4 << 20;
 /// Segment files held open for reading.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 

@@ -17,6 +17,8 @@
 //! 3. Golden frames of every pair are decoded by a test for ever (L10).
 
 mod frame;
+#[cfg(test)]
+mod golden;
 mod reason;
 pub mod v1;
 

@@ -10,8 +10,8 @@ use super::{ReadError, Shared};
 use crate::cursor::Cursor;
 use crate::env::{DiskFile, OpenMode};
 use crate::ids::{CommitTime, Seq};
-use crate::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name, sidecar_name};
-use crate::sidecar::Sidecar;
+use crate::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name};
+use crate::sidecar::{Sidecar, sidecar_file_name};
 
 impl Shared {
     /// The segment that holds `seq`, which must be flushed, and the seq behind its last.
@@ -37,12 +37,25 @@ impl Shared {
         let path = self.segments_dir.join(file_name(first));
         let file = self.env.disk.open(&path, OpenMode::Read).map_err(ReadError::Io)?;
         let header = read_header(&*file, self.identity, first)?;
-        let sidecar = Sidecar::open(&*self.env.disk, &self.segments_dir.join(sidecar_name(first)), self.identity, first);
+        let sidecar = Sidecar::open(&*self.env.disk, &self.segments_dir.join(sidecar_file_name(first)), self.identity, first);
         let index = match sidecar {
-            Ok(sidecar) if sidecar.records() == next.0 - first.0 => Index::Sealed(sidecar),
+            Ok(sidecar) if u64::from(sidecar.records()) == next.0 - first.0 => Index::Sealed(sidecar),
             _ => Index::Memory(RwLock::new(self.walk(&file, &header, next)?)),
         };
         Ok(Segment { file, header, index })
+    }
+
+    /// A record was not found where a sidecar says. If it is the sidecar that is damaged, walks the segment in its
+    /// place and says so: the caller looks again.
+    pub(super) fn distrust(&self, segment: &Segment, next: Seq) -> Result<bool, ReadError> {
+        let Index::Sealed(sidecar) = &segment.index else { return Ok(false) };
+        if sidecar.check_all().is_ok() {
+            return Ok(false);
+        }
+        let index = Index::Memory(RwLock::new(self.walk(&segment.file, &segment.header, next)?));
+        let file = Arc::clone(&segment.file);
+        self.segments.keep(Arc::new(Segment { file, header: segment.header, index }));
+        Ok(true)
     }
 
     fn walk(&self, file: &Arc<dyn DiskFile>, header: &SegmentHeader, next: Seq) -> Result<MemoryIndex, ReadError> {
@@ -73,7 +86,10 @@ impl Shared {
                 let index = index.read();
                 Ok(u64::from(*index.offsets.get(at).expect("a flushed record is in the index")))
             }
-            Index::Sealed(sidecar) => sidecar.offset_of(seq).map_err(|e| ReadError::Index { seq, source: e }),
+            Index::Sealed(sidecar) => {
+                let offset = sidecar.offset_of(seq).map_err(|source| ReadError::Index { seq, source })?;
+                Ok(u64::from(offset.expect("the sidecar covers its segment")))
+            }
         }
     }
 
@@ -81,7 +97,10 @@ impl Shared {
         let at = (seq.0 - segment.header.first.0) as usize;
         match &segment.index {
             Index::Memory(index) => Ok(*index.read().times.get(at).expect("a flushed record is in the index")),
-            Index::Sealed(sidecar) => sidecar.time_of(seq).map_err(|e| ReadError::Index { seq, source: e }),
+            Index::Sealed(sidecar) => {
+                let time = sidecar.time_of(seq).map_err(|source| ReadError::Index { seq, source })?;
+                Ok(time.expect("the sidecar covers its segment"))
+            }
         }
     }
 }

@@ -21,14 +21,14 @@ mod wait;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::appender::{AppendError, Appender, AppenderOptions};
 use crate::env::Env;
 use crate::ids::{CommitTime, Seq, ZoneIdentity};
-use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES};
+use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES, SPACE_CHECK_BYTES};
 use crate::record::Draft;
 use crate::watermark::Watermark;
 
@@ -102,6 +102,8 @@ struct Shared {
     /// Signalled when the ticker has something to do.
     work: Condvar,
     flushed: AtomicU64,
+    /// Bytes that may be appended before the disk's free space is looked at again.
+    space_budget: AtomicI64,
     appender: Mutex<Appender>,
     watermark: Mutex<Watermark>,
     segments: Segments,
@@ -176,12 +178,33 @@ impl Log {
         queue.appended = draft.seq;
         queue.appended_time = draft.commit_time;
         queue.bytes += draft.record_bytes();
+        self.shared.space_budget.fetch_sub(draft.record_bytes() as i64, Ordering::Relaxed);
         queue.unflushed.push_back(Arc::new(draft));
         if queue.ticker_idle {
             queue.ticker_idle = false;
             self.shared.work.notify_one();
         }
         Ok(())
+    }
+
+    /// Would a record of `bytes` be refused as too much waiting?
+    #[must_use]
+    pub fn is_full(&self, bytes: usize) -> bool {
+        self.shared.queue.lock().bytes + bytes > APPEND_QUEUE_BYTES_MAX
+    }
+
+    /// Is the disk's reserve touched? Looks at the disk again once per [`SPACE_CHECK_BYTES`] appended, and every time
+    /// while it is.
+    #[must_use]
+    pub fn low_on_space(&self) -> bool {
+        let budget = &self.shared.space_budget;
+        if budget.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        // Where the disk cannot say, writing will.
+        let free = self.free_bytes().unwrap_or(u64::MAX);
+        budget.store(free.min(SPACE_CHECK_BYTES) as i64, Ordering::Relaxed);
+        free == 0
     }
 
     /// Bytes appended but not yet flushed.

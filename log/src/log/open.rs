@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -26,7 +26,7 @@ use crate::limits::INFLIGHT_BYTES_MAX;
 use crate::record::{BadPrefix, Expected, PREFIX_BYTES, Prefix, Seed};
 use crate::recovery::{DamageKind, EndFact, HeaderFact, Proofs, TailFacts, Verdict, decide};
 use crate::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name, parse_file_name};
-use crate::watermark::{Watermark, WatermarkState};
+use crate::watermark::{Watermark, WatermarkError, WatermarkState};
 
 const WATERMARK: &str = "watermark";
 /// Segment files stand in this folder of the zone's directory.
@@ -141,7 +141,7 @@ pub fn inspect(
     };
     let mut warnings = Vec::new();
     let state = read_watermark(env, dir, identity, &mut warnings)?;
-    let witnessed = state.newest.map_or(Seq::ZERO, |slot| slot.flushed);
+    let witnessed = state.mark.map_or(Seq::ZERO, |mark| mark.flushed);
     let proven = witnessed.max(proofs.highest()).max(last_first.prev());
     let path = segments.join(file_name(last_first));
     let file = env.disk.open(&path, OpenMode::ReadWrite).map_err(OpenError::io("open", &path))?;
@@ -158,7 +158,7 @@ pub fn inspect(
             content: false,
         },
         cut_bytes: 0,
-        clean: state.newest.is_some_and(|slot| slot.clean),
+        clean: state.mark.is_some_and(|mark| mark.clean),
         warnings,
         firsts,
         file_end: file.len().map_err(OpenError::io("read", &path))?,
@@ -197,11 +197,20 @@ fn read_watermark(
     warnings: &mut Vec<String>,
 ) -> Result<WatermarkState, OpenError> {
     let path = dir.join(WATERMARK);
-    let (_, state) = Watermark::open(&*env.disk, &path, identity).map_err(OpenError::io("read", &path))?;
-    if state.slots_bad > 0 {
-        warnings.push(format!("{} of the two slots of {} are damaged", state.slots_bad, path.display()));
+    let (_, state) = open_watermark(env, &path, identity)?;
+    for (slot, fault) in state.faults.iter().enumerate() {
+        if let Some(fault) = fault {
+            warnings.push(format!("slot {slot} of {} is damaged: {fault}", path.display()));
+        }
     }
     Ok(state)
+}
+
+fn open_watermark(env: &Env, path: &Path, identity: ZoneIdentity) -> Result<(Watermark, WatermarkState), OpenError> {
+    Watermark::open(&env.disk, path, identity).map_err(|error| match error {
+        WatermarkError::NewerFormat { .. } => OpenError::Newer { file: path.to_owned() },
+        WatermarkError::Io(source) => OpenError::Io { operation: "open", path: path.to_owned(), source },
+    })
 }
 
 impl RecoveryPlan {
@@ -337,7 +346,7 @@ impl Log {
         };
         create_segment(env, segments, &header).map_err(OpenError::io("create a segment in", segments))?;
         let path = dir.join(WATERMARK);
-        Watermark::create(&*env.disk, &path, identity).map_err(OpenError::io("create", &path))?;
+        Watermark::create(&env.disk, &path, identity).map_err(OpenError::io("create", &path))?;
         Ok(Log::open(env, dir, identity, first, Proofs::default(), options)?.log)
     }
 
@@ -364,8 +373,7 @@ impl Log {
             warnings: std::mem::take(&mut plan.warnings),
         };
         let path = dir.join(WATERMARK);
-        let (mut watermark, _) =
-            Watermark::open(&*env.disk, &path, identity).map_err(OpenError::io("open", &path))?;
+        let (mut watermark, _) = open_watermark(env, &path, identity)?;
         watermark.persist(plan.last, false).map_err(OpenError::io("write", &path))?;
         let log = Log::assemble(env, dir, first, options, plan, watermark)?;
         Ok(Opened { log, report })
@@ -415,6 +423,7 @@ impl Log {
             progress: Condvar::new(),
             work: Condvar::new(),
             flushed: AtomicU64::new(plan.last.0),
+            space_budget: AtomicI64::new(0),
             appender: Mutex::new(Appender::new(env.clone(), dir.join(SEGMENTS), header.identity, options.appender, tail)),
             watermark: Mutex::new(watermark),
             segments: Segments::new(&plan.firsts, segment),

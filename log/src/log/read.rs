@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::segments::Segment;
 use super::{Log, Shared};
 use crate::cursor::{BadRecord, Cursor};
 use crate::env::read_exact_at;
@@ -117,8 +118,18 @@ impl Shared {
         if chunk.length as usize > CHUNK_BYTES_MAX {
             return Err(ReadError::Content { seq: chunk.seq });
         }
-        let (segment, _) = self.segment_of(chunk.seq)?;
-        let offset = self.offset_in(&segment, chunk.seq)?;
+        let (segment, next) = self.segment_of(chunk.seq)?;
+        match self.read_chunk_in(&segment, chunk) {
+            Err(error) if error.is_damage() && self.distrust(&segment, next)? => {
+                let (segment, _) = self.segment_of(chunk.seq)?;
+                self.read_chunk_in(&segment, chunk)
+            }
+            result => result,
+        }
+    }
+
+    fn read_chunk_in(&self, segment: &Segment, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+        let offset = self.offset_in(segment, chunk.seq)?;
         let mut head = [0; PREFIX_BYTES];
         read_exact_at(&*segment.file, &mut head, offset).map_err(ReadError::Io)?;
         let expected = Expected { identity: self.identity, seq: Some(chunk.seq), previous_crc: None };
@@ -177,6 +188,21 @@ impl RecordReader {
             Err(why) => Err(ReadError::damage(seq, walk.segment, offset, why)),
         }
     }
+
+    /// As `read`; where a damaged sidecar led astray, the segment is walked instead.
+    fn read_surely(&mut self) -> Result<Record, ReadError> {
+        let result = self.read();
+        if !result.as_ref().is_err_and(ReadError::is_damage) {
+            return result;
+        }
+        let shared = &self.log.shared;
+        let (segment, next) = shared.segment_of(self.next)?;
+        if !shared.distrust(&segment, next)? {
+            return result;
+        }
+        self.walk = None;
+        self.read()
+    }
 }
 
 impl Iterator for RecordReader {
@@ -186,7 +212,7 @@ impl Iterator for RecordReader {
         if self.next >= self.until {
             return None;
         }
-        let record = self.read();
+        let record = self.read_surely();
         self.next = if record.is_ok() { self.next.next() } else { self.until };
         Some(record)
     }

@@ -8,8 +8,8 @@ use crate::cursor::{Cursor, Found};
 use crate::ids::Seq;
 use crate::merkle::{self, CompactRange, LeafEntry, Root};
 use crate::record::{BadBody, Record};
-use crate::segment::{SEGMENT_HEADER_BYTES, sidecar_name};
-use crate::sidecar::{Sidecar, SidecarBuilder};
+use crate::segment::SEGMENT_HEADER_BYTES;
+use crate::sidecar::{SegmentEnd, Sidecar, SidecarBuilder, sidecar_file_name};
 
 /// The leaf hash of a record as found.
 pub(crate) fn leaf_of(found: &Found) -> Result<([u8; 32], Record), BadBody> {
@@ -17,13 +17,9 @@ pub(crate) fn leaf_of(found: &Found) -> Result<([u8; 32], Record), BadBody> {
     let payload = found.body.payload();
     let salt = payload.first_chunk::<16>();
     let chunks = record.chunks.iter().map(|c| (u64::from(c.offset), c.length, c.hash.0));
-    let entry = LeafEntry {
-        identity: record.identity,
-        seq: record.seq,
-        commit_time: record.commit_time,
-        meta_hash: merkle::meta_hash(found.body.meta()),
-        payload_root: merkle::payload_root(salt, chunks),
-    };
+    let meta_hash = merkle::meta_hash(found.body.meta());
+    let payload_root = merkle::payload_root(salt, chunks);
+    let entry = LeafEntry::new(record.identity, record.seq, record.commit_time, &meta_hash, &payload_root);
     Ok((entry.leaf_hash(), record))
 }
 
@@ -38,19 +34,20 @@ impl Shared {
 
     fn seal(&self, segment: &Segment) -> Result<(), ReadError> {
         let first = segment.header.first;
+        let index = |source| ReadError::Index { seq: first, source };
         let (_, next, _) = self.segments.find(first).expect("the segment is known");
         let next = next.expect("only full segments are sealed");
         let mut cursor = self.cursor_of(segment);
         let mut sealed = SidecarBuilder::new(self.identity, first);
         while cursor.next_seq() < next {
             let (found, leaf) = next_leaf(&mut cursor, first)?;
-            sealed.push(found.offset as u32, found.prefix().commit_time, leaf);
+            sealed.push(found.offset as u32, found.prefix().commit_time, leaf).map_err(index)?;
         }
         let crc = cursor.previous_crc().expect("a full segment has records");
-        let path = self.segments_dir.join(sidecar_name(first));
-        sealed.write(&*self.env.disk, &path, cursor.offset(), crc).map_err(ReadError::Io)?;
-        let sidecar = Sidecar::open(&*self.env.disk, &path, self.identity, first)
-            .map_err(|source| ReadError::Index { seq: first, source })?;
+        let path = self.segments_dir.join(sidecar_file_name(first));
+        let end = SegmentEnd { bytes: cursor.offset(), last_prefix_crc: crc };
+        sealed.write(&*self.env.disk, &path, end).map_err(index)?;
+        let sidecar = Sidecar::open(&*self.env.disk, &path, self.identity, first).map_err(index)?;
         let file = Arc::clone(&segment.file);
         self.segments.keep(Arc::new(Segment { file, header: segment.header, index: Index::Sealed(sidecar) }));
         Ok(())
@@ -89,19 +86,17 @@ impl Log {
             let (segment, until) = self.shared.segment_of(next)?;
             let until = until.min(end);
             match &segment.index {
-                Index::Sealed(sidecar) => {
-                    let leaves = sidecar
-                        .leaves(next..until)
-                        .map_err(|source| ReadError::Index { seq: next, source })?;
-                    leaves.into_iter().for_each(|leaf| tree.push(leaf));
+                // The arrays of a sidecar are hints until their checksums held.
+                Index::Sealed(sidecar) if sidecar.check_all().is_ok() => {
+                    for leaf in sidecar.leaves(next, until) {
+                        tree.push(leaf.map_err(|source| ReadError::Index { seq: next, source })?);
+                    }
                 }
-                Index::Memory(_) => {
+                _ => {
                     let mut cursor = self.shared.cursor_of(&segment);
                     while cursor.next_seq() < until {
-                        let (found, leaf) = next_leaf(&mut cursor, segment.header.first)?;
-                        if found.prefix().seq >= next {
-                            tree.push(leaf);
-                        }
+                        let (_, leaf) = next_leaf(&mut cursor, segment.header.first)?;
+                        tree.push(leaf);
                     }
                 }
             }

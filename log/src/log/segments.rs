@@ -116,11 +116,6 @@ impl Segments {
         Arc::clone(slot.open.as_ref().expect("the last segment is open"))
     }
 
-    /// First seqs of all segments, ascending.
-    pub(super) fn firsts(&self) -> Vec<Seq> {
-        self.slots.read().by_first.keys().copied().collect()
-    }
-
     /// Full segments that are held open without a sidecar.
     pub(super) fn to_seal(&self) -> Vec<Arc<Segment>> {
         let slots = self.slots.read();
