@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use nexus_log::env::{DirLock, Env, LockError};
 use nexus_log::event::Reason;
-use nexus_projections::store::{FjallStore, Store};
+use nexus_projections::store::{FjallOptions, FjallStore, Store};
 
 use crate::error::{Error, Result};
 use crate::zone::errors::store_error;
@@ -65,7 +65,7 @@ impl Nexus {
         let lock = take_lock(&env, dir)?;
         remove_unfinished(&env, dir)?;
         let store = open_store(dir)?;
-        let zone = Zone::create(&env, &zone_dir(dir), ROOT_ZONE, ROOT_SLOT, root, store, options)?;
+        let zone = Zone::found(&env, &zone_dir(dir), ROOT_ZONE, ROOT_SLOT, root, store, options)?;
         Ok(Nexus { dir: dir.to_owned(), zone, _lock: lock })
     }
 
@@ -108,9 +108,7 @@ fn take_lock(env: &Env, dir: &Path) -> Result<Box<dyn DirLock>> {
             let message = format!("{} is in use by {holder}; one process at a time", dir.display());
             Error::new(Reason::Busy, message)
         }
-        LockError::Io(_) => {
-            Error::new(Reason::Unavailable, format!("cannot lock {}", dir.display())).because(error)
-        }
+        LockError::Io(_) => Error::new(Reason::Unavailable, format!("cannot lock {}", dir.display())).because(error),
     })
 }
 
@@ -120,7 +118,7 @@ fn program() -> String {
 }
 
 fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(FjallStore::open(&dir.join("tables")).map_err(store_error)?))
+    Ok(Arc::new(FjallStore::open(&dir.join("tables"), FjallOptions::default()).map_err(store_error)?))
 }
 
 /// An init that was cut short left files and no zone: without its meta file nothing in them was ever acknowledged.
@@ -165,5 +163,5 @@ pub fn open_zone(
             env.disk.remove_file(&segments.join(name)).map_err(unavailable)?;
         }
     }
-    Zone::create(env, dir, ROOT_ZONE, ROOT_SLOT, root, store, options)
+    Zone::found(env, dir, ROOT_ZONE, ROOT_SLOT, root, store, options)
 }

@@ -359,11 +359,7 @@ impl View {
     }
 
     /// Names and values of all extended attributes, by name.
-    pub fn list_xattrs<'a>(
-        &self,
-        caller: &Caller,
-        target: impl Into<Target<'a>>,
-    ) -> Result<Vec<(Vec<u8>, Bytes)>> {
+    pub fn list_xattrs<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>) -> Result<Vec<(Vec<u8>, Bytes)>> {
         let target = target.into();
         self.call(caller, Syscall::ListXattr, target, || {
             let inode = answer(resolve(&self.tables, target, false))?.inode;

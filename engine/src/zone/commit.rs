@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use nexus_log::env::Env;
 use nexus_log::event::{Context, Reason};
+use nexus_log::ids::ChunkHash;
 use nexus_log::ids::{CommitTime, Inode, Seq, Term};
 use nexus_log::log::AppendRefused;
 use nexus_log::record::{Chunk, Draft, Payload, Record};
-use nexus_log::{ids::ChunkHash, log::Poisoned};
 use nexus_projections::apply::{ApplyError, apply};
 use nexus_projections::loads::{Loaded, Loads, ReadThrough};
-use nexus_projections::store::StoreError;
 
+use super::errors::{damaged, outcome_unknown, poisoned_error, store_error};
 use super::{Core, Inner};
 use crate::decide::{Operation, Turn};
 use crate::error::{Error, Result};
@@ -52,25 +52,6 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         Refusal { error, state: None }
     }
-}
-
-pub(crate) fn store_error(error: StoreError) -> Error {
-    let message = "the tables cannot be read; the log is not affected; run `nexus rebuild`";
-    Error::new(Reason::Corrupt, message).because(error)
-}
-
-pub(super) fn poisoned_error(poisoned: Poisoned) -> Error {
-    if poisoned.0.no_space() {
-        return Error::new(Reason::NoSpace, "the disk is full; free some space and try again").because(poisoned);
-    }
-    let message = "writing the log failed; reading goes on; restart to recover";
-    Error::new(Reason::Unavailable, message).because(poisoned)
-}
-
-/// The record may or may not be found when the log is opened again.
-fn outcome_unknown(poisoned: Poisoned) -> Error {
-    let message = "writing the log failed before this was certain; look whether it happened before trying again";
-    Error::new(Reason::OutcomeUnknown, message).because(poisoned)
 }
 
 impl Core {
@@ -211,8 +192,4 @@ impl Inner {
 /// Strictly later than the last, and the wall clock's where that is.
 fn commit_time(env: &Env, last: CommitTime) -> CommitTime {
     CommitTime(env.clock.wall_ns().max(last.0 + 1))
-}
-
-pub(crate) fn damaged(error: nexus_projections::row::RowError) -> Error {
-    Error::new(Reason::Corrupt, "the tables are damaged; the log is not affected; run `nexus rebuild`").because(error)
 }

@@ -424,7 +424,13 @@ impl Log {
             work: Condvar::new(),
             flushed: AtomicU64::new(plan.last.0),
             space_budget: AtomicI64::new(0),
-            appender: Mutex::new(Appender::new(env.clone(), dir.join(SEGMENTS), header.identity, options.appender, tail)),
+            appender: Mutex::new(Appender::new(
+                env.clone(),
+                dir.join(SEGMENTS),
+                header.identity,
+                options.appender,
+                tail,
+            )),
             watermark: Mutex::new(watermark),
             segments: Segments::new(&plan.firsts, segment),
         });
