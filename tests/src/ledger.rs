@@ -23,6 +23,13 @@ pub struct Refusals {
     pub gaps: u64,
 }
 
+impl Refusals {
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.recorded + self.counted
+    }
+}
+
 /// Reads every record; seqs have no holes and commit times increase.
 pub fn read_all(zone: &Zone) -> Refusals {
     let log = zone.log();

@@ -87,6 +87,14 @@ pub struct Answer {
 }
 
 impl Op {
+    /// Is its content beyond one record, so that it is stored before the record that attaches it?
+    #[must_use]
+    pub fn is_staged(&self) -> bool {
+        let Op::Put { parts, .. } = self else { return false };
+        let data = parts.iter().map(|part| if let Part::Data(data) = part { data.length } else { 0 });
+        data.sum::<usize>() > nexus_engine::limits::RECORD_PAYLOAD_BYTES_MAX
+    }
+
     /// Makes the call.
     pub fn call(&self, zone: &Zone, caller: &Caller, durability: Durability) -> Result<Answer, Error> {
         let d = durability;
