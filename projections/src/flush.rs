@@ -80,7 +80,8 @@ enum Pass<'a> {
     Old(Groups<'a>),
 }
 
-struct Run<'a> {
+/// One memtable as the rows of one run.
+pub(crate) struct Run<'a> {
     generation: &'a Generation,
     snapshot: Box<dyn StoreSnapshot>,
     memtable: &'a Arc<Memtable>,
@@ -94,7 +95,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(generation: &'a Generation, memtable: &'a Arc<Memtable>) -> Run<'a> {
+    pub(crate) fn new(generation: &'a Generation, memtable: &'a Arc<Memtable>) -> Run<'a> {
         Run {
             generation,
             snapshot: generation.store.snapshot(),
