@@ -2,6 +2,7 @@
 
 mod cases;
 mod model;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,7 +141,7 @@ fn on_disk() -> (tempfile::TempDir, Arc<dyn Store>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_position_reads_as_in_the_model(steps in steps()) {
@@ -204,7 +205,7 @@ fn rebuild_and_switch(store: &Arc<dyn Store>, tables: ZoneTables, model: &Model)
 fn any_position_reads_as_in_the_model_on_disk() {
     let (_dir, store) = on_disk();
     let slot = std::cell::Cell::new(0);
-    let config = ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     runner
         .run(&steps(), |steps| {
