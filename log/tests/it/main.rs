@@ -1,0 +1,6 @@
+//! The log as its callers see it, on disks that fail: one binary, one module per promise.
+
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod zone;
