@@ -127,9 +127,9 @@ mod tests {
         let mut cases = 0;
         for header in [HeaderFact::Good, HeaderFact::Blank, HeaderFact::Bad, HeaderFact::Newer] {
             for end in [EndFact::Zeros, EndFact::Bad, EndFact::Newer] {
-                for (proven, far, content) in any.iter().flat_map(|p| {
-                    any.iter().flat_map(move |f| any.iter().map(move |c| (*p, *f, *c)))
-                }) {
+                for (proven, far, content) in
+                    any.iter().flat_map(|p| any.iter().flat_map(move |f| any.iter().map(move |c| (*p, *f, *c))))
+                {
                     let facts = TailFacts { header, end, proven, far, content };
                     let lines: [(bool, Verdict); 10] = [
                         (header == HeaderFact::Newer, Verdict::Refuse),
@@ -139,7 +139,10 @@ mod tests {
                             matches!(header, HeaderFact::Blank | HeaderFact::Bad) && !content && proven,
                             Verdict::Damage(Missing),
                         ),
-                        (matches!(header, HeaderFact::Blank | HeaderFact::Bad) && !content && !proven, Verdict::Recreate),
+                        (
+                            matches!(header, HeaderFact::Blank | HeaderFact::Bad) && !content && !proven,
+                            Verdict::Recreate,
+                        ),
                         (header == HeaderFact::Good && end == EndFact::Zeros && proven, Verdict::Damage(Missing)),
                         (header == HeaderFact::Good && end == EndFact::Zeros && !proven, Verdict::Clean),
                         (header == HeaderFact::Good && end == EndFact::Bad && proven, Verdict::Damage(Flushed)),

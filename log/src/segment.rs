@@ -128,7 +128,6 @@ pub fn file_name(first: Seq) -> OsString {
     format!("{:020}.seg", first.0).into()
 }
 
-
 /// The first seq that a segment's file name tells; `None` if it is not the name of a segment.
 #[must_use]
 pub fn parse_file_name(name: &OsStr) -> Option<Seq> {

@@ -37,7 +37,8 @@ impl Shared {
         let path = self.segments_dir.join(file_name(first));
         let file = self.env.disk.open(&path, OpenMode::Read).map_err(ReadError::Io)?;
         let header = read_header(&*file, self.identity, first)?;
-        let sidecar = Sidecar::open(&*self.env.disk, &self.segments_dir.join(sidecar_file_name(first)), self.identity, first);
+        let sidecar =
+            Sidecar::open(&*self.env.disk, &self.segments_dir.join(sidecar_file_name(first)), self.identity, first);
         let index = match sidecar {
             Ok(sidecar) if u64::from(sidecar.records()) == next.0 - first.0 => Index::Sealed(sidecar),
             _ => Index::Memory(RwLock::new(self.walk(&file, &header, next)?)),

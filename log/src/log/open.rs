@@ -101,6 +101,7 @@ pub struct RecoveryPlan {
     pub last: Seq,
     pub facts: TailFacts,
     pub cut_bytes: u64,
+    /// The log was closed in order right behind `last`.
     pub clean: bool,
     pub warnings: Vec<String>,
     firsts: Vec<Seq>,
@@ -158,7 +159,7 @@ pub fn inspect(
             content: false,
         },
         cut_bytes: 0,
-        clean: state.mark.is_some_and(|mark| mark.clean),
+        clean: false,
         warnings,
         firsts,
         file_end: file.len().map_err(OpenError::io("read", &path))?,
@@ -187,6 +188,8 @@ pub fn inspect(
         }
     }
     plan.verdict = decide(&plan.facts);
+    let closed_here = state.mark.is_some_and(|mark| mark.clean && mark.flushed == plan.last);
+    plan.clean = closed_here && plan.verdict == Verdict::Clean;
     Ok(plan)
 }
 
@@ -366,7 +369,7 @@ impl Log {
         let rewritten = plan.carry_out(env, dir, identity)?;
         let cut = (plan.verdict == Verdict::Torn).then_some(Cut { from: plan.last.next(), bytes: plan.cut_bytes });
         let report = RecoveryReport {
-            clean: plan.clean && cut.is_none(),
+            clean: plan.clean,
             last: plan.last,
             cut,
             rewritten,
@@ -424,7 +427,13 @@ impl Log {
             work: Condvar::new(),
             flushed: AtomicU64::new(plan.last.0),
             space_budget: AtomicI64::new(0),
-            appender: Mutex::new(Appender::new(env.clone(), dir.join(SEGMENTS), header.identity, options.appender, tail)),
+            appender: Mutex::new(Appender::new(
+                env.clone(),
+                dir.join(SEGMENTS),
+                header.identity,
+                options.appender,
+                tail,
+            )),
             watermark: Mutex::new(watermark),
             segments: Segments::new(&plan.firsts, segment),
         });
@@ -459,7 +468,8 @@ impl RecoveryPlan {
             self.header = Some(header);
         }
         let rewritten = self.write_again().and_then(|count| {
-            if self.verdict == Verdict::Torn {
+            // Zeros that are read may be in the cache only, where the sync of an earlier recovery failed.
+            if !self.clean {
                 zero(&*self.file, self.write_end, self.file_end)?;
             }
             self.file.sync_all()?;

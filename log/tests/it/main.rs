@@ -1,6 +1,10 @@
 //! The log as its callers see it, on disks that fail: one binary, one module per promise.
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod power_cut;
+#[cfg(test)]
+mod recovery_cases;
 #[cfg(test)]
 mod zone;

@@ -117,7 +117,7 @@ fn every_operation(index: usize) {
     let (whole, given) = stopped(&blank, options, None);
     assert_eq!(given.acked, given.next().prev(), "the history runs through");
     let operations = whole.operations() - blank.operations();
-    let (seeds, recovery_every) = if long() { (24, 1) } else { (1, 41) };
+    let (seeds, recovery_every) = if long() { (24, 1) } else { (4, 5) };
     let mut unacknowledged_kept = 0;
     for nth in 1..=operations {
         let (disk, given) = stopped(&blank, options, Some(nth));
@@ -125,7 +125,7 @@ fn every_operation(index: usize) {
             let shown = inspect_only(cut, Proofs::default()).unwrap().last;
             unacknowledged_kept += u64::from(shown > given.acked);
             if (nth + i as u64).is_multiple_of(recovery_every) {
-                cut_recovery(cut, options, &given, if long() { 4 } else { 0 });
+                cut_recovery(cut, options, &given, if long() { 4 } else { 1 });
             }
             check_and_go_on(cut, options, &given);
         }

@@ -56,11 +56,7 @@ impl<P: Prior> Apply<'_, P> {
     }
 
     /// Changes an inode's row, and a directory's times with it.
-    fn change_inode(
-        &mut self,
-        inode: Inode,
-        change: impl FnOnce(&mut InodeRow, Option<&mut TimesRow>),
-    ) -> Applied<P> {
+    fn change_inode(&mut self, inode: Inode, change: impl FnOnce(&mut InodeRow, Option<&mut TimesRow>)) -> Applied<P> {
         let Some(mut row) = self.rows.inode(inode)? else { return Ok(()) };
         let before = row.clone();
         let times = if row.kind == FileKind::Directory { self.rows.times(inode)? } else { None };

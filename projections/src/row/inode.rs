@@ -96,8 +96,15 @@ impl InodeRow {
         let mut out = Writer::default();
         out.byte(self.kind as u8);
         out.byte(self.flags());
-        let numbers =
-            [self.mode.into(), self.uid.into(), self.gid.into(), self.nlink.into(), self.size, self.version, self.parent.0];
+        let numbers = [
+            self.mode.into(),
+            self.uid.into(),
+            self.gid.into(),
+            self.nlink.into(),
+            self.size,
+            self.version,
+            self.parent.0,
+        ];
         numbers.into_iter().for_each(|n| out.number(n));
         out.bytes(&self.name);
         [self.mtime, self.ctime, self.atime, self.birth].into_iter().for_each(|t| out.time(t));
