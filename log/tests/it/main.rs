@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod forged;
+#[cfg(test)]
 mod power_cut;
+#[cfg(test)]
+mod reading;
 #[cfg(test)]
 mod recovery_cases;
 #[cfg(test)]
