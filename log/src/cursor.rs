@@ -173,6 +173,8 @@ impl Window {
                 Ok(0) => break,
                 Ok(n) => self.filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // What is unreadable further on does not hide what is asked for.
+                Err(_) if self.filled >= length => break,
                 Err(e) => return Err(e),
             }
         }

@@ -141,7 +141,7 @@ pub(super) fn read_header(
 }
 
 /// The first block of a segment file, or what there is of it.
-pub(super) fn header_block(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+pub(crate) fn header_block(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     let mut block = vec![0; file.len()?.min(SEGMENT_HEADER_BYTES) as usize];
     read_exact_at(file, &mut block, 0)?;
     Ok(block)

@@ -11,4 +11,6 @@ mod reading;
 #[cfg(test)]
 mod recovery_cases;
 #[cfg(test)]
+mod verifying;
+#[cfg(test)]
 mod zone;

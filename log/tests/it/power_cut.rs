@@ -6,7 +6,8 @@ use nexus_log::log::LogOptions;
 use nexus_log::recovery::{Proofs, Verdict};
 
 use crate::zone::{
-    Given, SMALL, Shape, Step, create, env_on, inspect_only, long, open, open_env, options, root_on, run,
+    Given, SMALL, Shape, Step, create, env_on, inspect_only, long, open, open_env, options, root_on, run, verified,
+    verified_with,
 };
 
 const WIDE: Shape = Shape { meta: 700, chunks: &[] };
@@ -72,6 +73,9 @@ fn check_and_go_on(disk: &MemoryDisk, options: LogOptions, given: &Given) {
     let proofs = proofs[disk.operations() as usize % proofs.len()];
     let plan = inspect_only(disk, proofs).unwrap();
     assert!(!matches!(plan.verdict, Verdict::Damage(_) | Verdict::Refuse), "{plan:?}");
+    let report = verified_with(disk, proofs).unwrap();
+    assert!(!report.is_damaged(), "{report:?}");
+    assert_eq!((report.last, report.torn.is_some()), (plan.last, plan.verdict != Verdict::Clean), "{report:?}");
     let opened = open(disk, proofs, options).unwrap();
     given.check(&opened.log);
     assert_eq!(opened.report.last, opened.log.flushed());
@@ -84,6 +88,10 @@ fn check_and_go_on(disk: &MemoryDisk, options: LogOptions, given: &Given) {
     given.check(&opened.log);
     opened.log.close().unwrap();
     drop(opened);
+    let report = verified(disk);
+    assert!(report.is_sound() && report.closed && report.torn.is_none(), "{report:?}");
+    assert_eq!((report.last, report.records), (given.acked, given.acked.0));
+    assert_eq!(report.root, Some(root_on(disk, given.acked.0)));
     let again = open(disk, Proofs { applied: given.acked, signed: given.acked }, options).unwrap();
     assert!(again.report.clean && again.report.warnings.is_empty(), "{:?}", again.report);
     assert_eq!((again.report.cut, again.report.rewritten, again.report.last), (None, 0, given.acked));

@@ -15,6 +15,7 @@ use nexus_log::merkle::{LeafEntry, Root, meta_hash, payload_root, root_of};
 use nexus_log::record::{Chunk, Draft, Payload, Record};
 use nexus_log::recovery::Proofs;
 use nexus_log::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name, parse_file_name};
+use nexus_log::verify::{VerifyError, VerifyReport, verify};
 use nexus_log::zone_meta::ZoneMeta;
 
 pub(crate) const DIR: &str = "/zone";
@@ -269,4 +270,16 @@ pub(crate) fn leaves_on(disk: &MemoryDisk) -> Vec<[u8; 32]> {
 
 pub(crate) fn root_on(disk: &MemoryDisk, size: u64) -> Root {
     root_of(leaves_on(disk).into_iter().take(size as usize))
+}
+
+/// Verifies; that writes nothing and takes no lock.
+pub(crate) fn verified(disk: &MemoryDisk) -> VerifyReport {
+    verified_with(disk, Proofs::default()).unwrap()
+}
+
+pub(crate) fn verified_with(disk: &MemoryDisk, proofs: Proofs) -> Result<VerifyReport, VerifyError> {
+    let operations = disk.operations();
+    let report = verify(&env_on(disk, 14), DIR.as_ref(), proofs, &mut ());
+    assert_eq!(disk.operations(), operations, "verifying wrote");
+    report
 }
