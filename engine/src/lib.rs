@@ -1,1 +1,40 @@
+//! The engine: a filesystem whose truth is its log, embedded in a program.
+//!
+//! ```
+//! use nexus_engine::{At, Caller, Durability, Nexus, RootAttributes, ZoneOptions};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! let root = RootAttributes { mode: 0o755, uid: 0, gid: 0 };
+//! let nexus = Nexus::init(&dir.path().join("data"), root, ZoneOptions::default())?;
+//! let zone = nexus.zone("root")?;
+//! let me = Caller::agent("example")?;
+//! let first = zone.put(&me, "/note.txt", b"one")?.seq.expect("a record was made");
+//! zone.put(&me, "/note.txt", b"two")?;
+//! assert_eq!(&zone.view(At::Latest)?.read(&me, "/note.txt", 0, 100)?[..], b"two");
+//! assert_eq!(&zone.view(At::Exactly(first))?.read(&me, "/note.txt", 0, 100)?[..], b"one");
+//! nexus.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Synchronous and without an async runtime. Every call goes through gate and hooks ([`gate`]), every change through
+//! the sequencer of its zone ([`zone`]); a [`View`] reads at one position.
 
+mod caller;
+mod decide;
+mod error;
+pub mod gate;
+pub mod limits;
+mod lookup;
+mod node;
+mod path;
+mod view;
+pub mod zone;
+
+pub use caller::{Caller, IDENTITY_BYTES_MAX};
+pub use decide::{AttributeChange, Created, NewFile, XattrMode};
+pub use error::{Error, Result};
+pub use nexus_log::ids::{CommitTime, Inode, Seq};
+pub use node::{Nexus, ROOT_ZONE, exists, open_zone, root_zone_dir};
+pub use path::{Entry, NAME_BYTES_MAX, PATH_BYTES_MAX, Target};
+pub use view::{At, DirEntry, Stat, View};
+pub use zone::{ContentWriter, Done, Durability, RebuildReport, RootAttributes, TableDigest, Zone, ZoneOptions};

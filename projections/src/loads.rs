@@ -1,8 +1,184 @@
-use crate::put::Version;
-use crate::table::{RowKey, RowRange};
+//! Rows that a decision needs, without the sequencer ever waiting for the store.
+//!
+//! A decision runs on [`Loaded`], which looks into memory and into the loads that the caller brought along. What is
+//! in neither is a [`Missing`]; the caller leaves the sequencer, loads it through [`ReadThrough`] and tries again.
+//!
+//! Invariant: a load is stamped with the floor that was read *before* the store was. While the floor is still there,
+//! every record above it is in memory, memory is looked at first, and so the load hides nothing. Once the floor has
+//! moved past the stamp, a version may have gone to the store behind the load's back, and the load is refused.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use nexus_log::ids::Seq;
+
+use crate::generation::Generation;
+use crate::levels::Levels;
+use crate::put::Version;
+use crate::store::StoreError;
+use crate::table::{RowKey, RowRange};
+use crate::view::{CurScan, into_version, stored_cur};
+use crate::zone_tables::ZoneTables;
+
+/// The newest rows, records not yet committed included.
 pub trait Prior {
     type Miss;
+
     fn get(&self, key: &RowKey) -> Result<Option<Version>, Self::Miss>;
+
+    /// In the order of keys. The caller bounds the range.
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, Self::Miss>;
+}
+
+/// What must be loaded, or loaded again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    #[error("a row is not in memory and not loaded: {0:?}")]
+    Row(RowKey),
+    #[error("a range is not loaded: {0:?}")]
+    Range(RowRange),
+}
+
+/// What the store held, each with the floor read before.
+#[derive(Clone, Debug, Default)]
+pub struct Loads {
+    rows: BTreeMap<RowKey, Load<Option<Version>>>,
+    ranges: BTreeMap<RowRange, Load<Vec<(RowKey, Version)>>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Load<T> {
+    pub(crate) stamp: Seq,
+    pub(crate) content: T,
+}
+
+impl<T> Load<T> {
+    /// The content, if nothing went to the store since.
+    fn fresh(&self, floor: Seq) -> Option<&T> {
+        (floor <= self.stamp).then_some(&self.content)
+    }
+}
+
+impl Loads {
+    /// Loads what a decision missed, in place of an older load of it.
+    pub fn load(&mut self, tables: &ZoneTables, missing: &Missing) -> Result<(), StoreError> {
+        let floor = tables.floor();
+        match missing {
+            Missing::Row(key) => self.add_row(key, load_row(&tables.generation, floor, key)?),
+            Missing::Range(range) => self.add_range(range, load_range(&tables.generation, floor, range)?),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add_row(&mut self, key: &RowKey, load: Load<Option<Version>>) {
+        self.rows.insert(key.clone(), load);
+    }
+
+    pub(crate) fn add_range(&mut self, range: &RowRange, load: Load<Vec<(RowKey, Version)>>) {
+        self.ranges.insert(range.clone(), load);
+    }
+}
+
+/// `floor` must have been read before the call.
+fn load_row(generation: &Generation, floor: Seq, key: &RowKey) -> Result<Load<Option<Version>>, StoreError> {
+    Ok(Load { stamp: floor, content: stored_cur(generation, key)?.map(|row| row.version) })
+}
+
+/// `floor` must have been read before the call.
+fn load_range(
+    generation: &Generation,
+    floor: Seq,
+    range: &RowRange,
+) -> Result<Load<Vec<(RowKey, Version)>>, StoreError> {
+    let snapshot = generation.store.snapshot();
+    let content = CurScan::new(generation.place, &*snapshot, range, Seq::MAX).collect::<Result<_, _>>()?;
+    Ok(Load { stamp: floor, content })
+}
+
+/// Memory's newest rows of the range over the store's.
+fn merged(levels: &Levels, range: &RowRange, stored: &[(RowKey, Version)]) -> Vec<(RowKey, Version)> {
+    let mut rows: BTreeMap<_, _> = stored.iter().cloned().collect();
+    for entry in levels.scan(range, Seq::MAX) {
+        let key = entry.put.key.clone();
+        match into_version(entry) {
+            Some(version) => rows.insert(key, version),
+            None => rows.remove(&key),
+        };
+    }
+    rows.into_iter().collect()
+}
+
+/// Memory, then the store; keeps what it loaded. For use outside the sequencer, where a record may be seen half
+/// inserted: whoever decides on these rows does so again on [`Loaded`]. Replay and rebuild, which have no sequencer
+/// beside them, use it alone.
+pub struct ReadThrough<'a> {
+    tables: &'a ZoneTables,
+    loads: RefCell<Loads>,
+}
+
+impl<'a> ReadThrough<'a> {
+    #[must_use]
+    pub fn new(tables: &'a ZoneTables) -> ReadThrough<'a> {
+        ReadThrough { tables, loads: RefCell::default() }
+    }
+
+    #[must_use]
+    pub fn into_loads(self) -> Loads {
+        self.loads.into_inner()
+    }
+}
+
+impl Prior for ReadThrough<'_> {
+    type Miss = StoreError;
+
+    fn get(&self, key: &RowKey) -> Result<Option<Version>, StoreError> {
+        let levels = self.tables.generation.levels();
+        if let Some(entry) = levels.get(key, Seq::MAX) {
+            return Ok(into_version(entry));
+        }
+        let load = load_row(&self.tables.generation, levels.floor, key)?;
+        let row = load.content.clone();
+        self.loads.borrow_mut().add_row(key, load);
+        Ok(row)
+    }
+
+    fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, StoreError> {
+        let levels = self.tables.generation.levels();
+        let load = load_range(&self.tables.generation, levels.floor, range)?;
+        let rows = merged(&levels, range, &load.content);
+        self.loads.borrow_mut().add_range(range, load);
+        Ok(rows)
+    }
+}
+
+/// Memory, then the loads; never the store. For use by the sequencer.
+pub struct Loaded<'a> {
+    tables: &'a ZoneTables,
+    loads: &'a Loads,
+}
+
+impl<'a> Loaded<'a> {
+    #[must_use]
+    pub fn new(tables: &'a ZoneTables, loads: &'a Loads) -> Loaded<'a> {
+        Loaded { tables, loads }
+    }
+}
+
+impl Prior for Loaded<'_> {
+    type Miss = Missing;
+
+    fn get(&self, key: &RowKey) -> Result<Option<Version>, Missing> {
+        let levels = self.tables.generation.levels();
+        if let Some(entry) = levels.get(key, Seq::MAX) {
+            return Ok(into_version(entry));
+        }
+        let load = self.loads.rows.get(key).and_then(|load| load.fresh(levels.floor));
+        load.cloned().ok_or_else(|| Missing::Row(key.clone()))
+    }
+
+    fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, Missing> {
+        let levels = self.tables.generation.levels();
+        let load = self.loads.ranges.get(range).and_then(|load| load.fresh(levels.floor));
+        load.map(|stored| merged(&levels, range, stored)).ok_or_else(|| Missing::Range(range.clone()))
+    }
 }

@@ -142,6 +142,14 @@ impl RowRange {
         RowRange { table, start: Bytes::new(), end: vec![0xff; 300].into() }
     }
 
+    /// What of the range stands behind `key`: where a scan goes on.
+    #[must_use]
+    pub fn after(&self, key: &RowKey) -> RowRange {
+        // No key but `key` itself stands below this: names hold no NUL, and other keys are of one length.
+        let start = [&key.bytes[..], &[1]].concat().into();
+        RowRange { start, ..self.clone() }
+    }
+
     #[must_use]
     pub fn contains(&self, key: &RowKey) -> bool {
         key.table == self.table && key.bytes >= self.start && key.bytes < self.end

@@ -13,7 +13,7 @@ use crate::path::Target;
 
 /// A file's whole content on its way in: pieces of the record's own payload, or a body filled before.
 #[derive(Clone, Debug, Default)]
-pub struct Staged {
+pub(crate) struct Staged {
     pub(crate) size: u64,
     pub(crate) pieces: Vec<Piece>,
     pub(crate) stored: Option<Body>,
@@ -22,8 +22,7 @@ pub struct Staged {
 
 impl Staged {
     /// Bytes of the content, holes included.
-    #[must_use]
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
@@ -104,7 +103,7 @@ impl Operation for WriteAt<'_> {
             WritePosition::At(offset) => offset,
             WritePosition::End => node.row.size,
         };
-        let end = offset.checked_add(length).unwrap_or(u64::MAX);
+        let end = offset.saturating_add(length);
         check_size(&node, end)?;
         let whole = offset == 0 && length >= node.row.size;
         let body = match node.row.content {

@@ -14,13 +14,13 @@ use nexus_projections::loads::Prior;
 
 use crate::lookup::Found;
 
-pub(crate) use attributes::{RemoveXattr, SetAttributes, SetXattr};
 pub use attributes::{AttributeChange, XattrMode};
-pub use content::Staged;
+pub(crate) use attributes::{RemoveXattr, SetAttributes, SetXattr};
+pub(crate) use content::Staged;
 pub(crate) use content::{StoreContent, Truncate, WriteAt, WritePosition, pieces_of};
-pub use create::{Created, NewFile};
 pub(crate) use create::{CreateFile, Link, Mkdir, Symlink};
-pub(crate) use names::{Rename, ReleaseOrphans, Rmdir, Unlink};
+pub use create::{Created, NewFile};
+pub(crate) use names::{ReleaseOrphans, Rename, Rmdir, Unlink};
 
 /// A turn of the sequencer: the position that the record will have, and what only memory knows.
 pub(crate) struct Turn<'a> {

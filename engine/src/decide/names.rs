@@ -160,9 +160,8 @@ impl Rename<'_> {
         target: DentryRow,
         to: &Place<'_>,
     ) -> Found<(), P> {
-        let refuse = |kind, what: &str| {
-            Err(Error::new(kind, format!("{} is {what}", shown(&to.name))).at(target.inode).into())
-        };
+        let refuse =
+            |kind, what: &str| Err(Error::new(kind, format!("{} is {what}", shown(&to.name))).at(target.inode).into());
         match (moved.kind == FileKind::Directory, target.kind == FileKind::Directory) {
             (true, false) => refuse(Reason::NotDir, "not a directory and cannot be replaced by one"),
             (false, true) => refuse(Reason::IsDir, "a directory and cannot be replaced by a file"),

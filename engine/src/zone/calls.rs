@@ -369,6 +369,12 @@ fn parts_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.chunks(WRITE_BYTES_MAX).chain(empty)
 }
 
+impl Zone {
+    pub(crate) fn note_refusal(&self, call: &Call<'_>, error: &Error) {
+        self.inner.note_refusal(call, error);
+    }
+}
+
 impl Inner {
     fn change<O: Operation>(
         &self,

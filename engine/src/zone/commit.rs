@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 
 use nexus_log::env::Env;
 use nexus_log::event::{Context, Reason};
+use nexus_log::ids::ChunkHash;
 use nexus_log::ids::{CommitTime, Inode, Seq, Term};
 use nexus_log::log::AppendRefused;
 use nexus_log::record::{Chunk, Draft, Payload, Record};
-use nexus_log::{ids::ChunkHash, log::Poisoned};
-use nexus_projections::apply::{ApplyError, apply};
+use nexus_projections::apply::{ApplyError, INDEXED_CHUNK_BYTES_MIN, apply};
 use nexus_projections::loads::{Loaded, Loads, ReadThrough};
-use nexus_projections::store::StoreError;
 
+use super::errors::{damaged, outcome_unknown, poisoned_error, store_error};
 use super::{Core, Inner};
 use crate::decide::{Operation, Turn};
 use crate::error::{Error, Result};
@@ -54,25 +54,6 @@ impl From<Error> for Refusal {
     }
 }
 
-pub(crate) fn store_error(error: StoreError) -> Error {
-    let message = "the tables cannot be read; the log is not affected; run `nexus rebuild`";
-    Error::new(Reason::Corrupt, message).because(error)
-}
-
-pub(super) fn poisoned_error(poisoned: Poisoned) -> Error {
-    if poisoned.0.no_space() {
-        return Error::new(Reason::NoSpace, "the disk is full; free some space and try again").because(poisoned);
-    }
-    let message = "writing the log failed; reading goes on; restart to recover";
-    Error::new(Reason::Unavailable, message).because(poisoned)
-}
-
-/// The record may or may not be found when the log is opened again.
-fn outcome_unknown(poisoned: Poisoned) -> Error {
-    let message = "writing the log failed before this was certain; look whether it happened before trying again";
-    Error::new(Reason::OutcomeUnknown, message).because(poisoned)
-}
-
 impl Core {
     /// Waits until `seq` is on stable storage.
     pub(super) fn wait(&self, seq: Seq) -> Result<()> {
@@ -90,8 +71,10 @@ impl Inner {
         payload: Option<&Payload>,
     ) -> std::result::Result<Committed<O::Reply>, Refusal> {
         let core = self.writable_core()?;
-        for _ in 0..TURN_RETRIES_MAX {
-            let loads = self.load(&core, context, operation, payload)?;
+        // What small records change is mostly in memory; where it is not, the second try loads it.
+        let indexed = payload.is_some_and(|p| p.chunks().iter().any(|c| c.length >= INDEXED_CHUNK_BYTES_MIN));
+        for attempt in 0..TURN_RETRIES_MAX {
+            let loads = self.load(&core, context, operation, payload, indexed || attempt > 0)?;
             match self.turn(&core, context, operation, payload, &loads)? {
                 Turned::Appended(reply, seq) => {
                     return Ok(Committed { reply, seq: Some(seq), state: seq, core });
@@ -104,18 +87,19 @@ impl Inner {
         Err(Error::new(Reason::Busy, "others change the same things too fast; try again").into())
     }
 
-    /// Decides once outside the sequencer, to load what the decision and its rows need.
+    /// Decides once outside the sequencer, to load what the decision needs, and its rows too where `rows_too`.
     fn load<O: Operation>(
         &self,
         core: &Core,
         context: &Context,
         operation: &O,
         payload: Option<&Payload>,
+        rows_too: bool,
     ) -> Result<Loads> {
         let rows = ReadThrough::new(&core.tables);
         let turn = Turn { seq: core.newest().next(), is_open: &|inode| self.is_open(inode) };
         match operation.decide(&rows, &turn) {
-            Ok(decision) if !decision.events.is_empty() => {
+            Ok(decision) if rows_too && !decision.events.is_empty() => {
                 let record = self.record(&turn, CommitTime(0), context, decision.events, payload);
                 match apply(&record, &rows) {
                     Ok(_) => {}
@@ -211,8 +195,4 @@ impl Inner {
 /// Strictly later than the last, and the wall clock's where that is.
 fn commit_time(env: &Env, last: CommitTime) -> CommitTime {
     CommitTime(env.clock.wall_ns().max(last.0 + 1))
-}
-
-pub(crate) fn damaged(error: nexus_projections::row::RowError) -> Error {
-    Error::new(Reason::Corrupt, "the tables are damaged; the log is not affected; run `nexus rebuild`").because(error)
 }

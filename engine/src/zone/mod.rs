@@ -15,6 +15,7 @@
 
 mod calls;
 mod commit;
+pub(crate) mod errors;
 mod keeper;
 mod open;
 mod refusals;
@@ -40,6 +41,7 @@ use crate::view::{At, View};
 
 pub use calls::{Done, Durability};
 use keeper::Keeper;
+pub use open::RootAttributes;
 use refusals::Refusals;
 pub use staging::ContentWriter;
 pub use upkeep::{RebuildReport, TableDigest};

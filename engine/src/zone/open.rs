@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use nexus_log::env::Env;
 use nexus_log::event::{AuditGap, Event, Reason, Recovered, ZoneCreated};
-use nexus_log::ids::{Incarnation, Inode, Seq, ZoneId, ZoneIdentity};
+use nexus_log::ids::{CommitTime, Incarnation, Inode, Seq, ZoneId, ZoneIdentity};
 use nexus_log::log::{Log, OpenError, RecoveryReport};
 use nexus_log::recovery::Proofs;
 use nexus_log::zone_meta::ZoneMeta;
@@ -18,7 +18,7 @@ use nexus_projections::table::{RowRange, Table};
 use nexus_projections::zone_tables::ZoneTables;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::commit::{damaged, store_error};
+use super::errors::{damaged, poisoned_error, store_error};
 use super::keeper::Keeper;
 use super::{Core, Inner, Sequencer, Zone, ZoneOptions};
 use crate::decide::{Facts, ReleaseOrphans, system_context};
@@ -50,7 +50,7 @@ fn meta_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 
 impl Zone {
     /// Creates a zone in `dir` and opens it. Its identity file is written last: until it stands there is no zone.
-    pub(crate) fn create(
+    pub(crate) fn found(
         env: &Env,
         dir: &Path,
         name: &str,
@@ -61,9 +61,9 @@ impl Zone {
     ) -> Result<Zone> {
         let identity = ZoneIdentity { zone: ZoneId(env.random.bytes16()), incarnation: Incarnation(1) };
         let log = Log::create(env, dir, identity, Seq::FIRST, options.log).map_err(open_error)?;
-        log.close().map_err(super::commit::poisoned_error)?;
-        let created = env.clock.wall_ns();
-        let meta = ZoneMeta { identity, name: name.to_owned(), created_ns: created, first: Seq::FIRST };
+        log.close().map_err(poisoned_error)?;
+        let created = CommitTime(env.clock.wall_ns());
+        let meta = ZoneMeta { identity, name: name.to_owned(), created, first_seq: Seq::FIRST };
         meta.write(&*env.disk, dir).map_err(meta_error)?;
         let zone = Zone::open_with(env, dir, meta, slot, store, options)?;
         if zone.log().appended().0 == Seq::ZERO {
@@ -74,13 +74,7 @@ impl Zone {
         Ok(zone)
     }
 
-    pub(crate) fn open(
-        env: &Env,
-        dir: &Path,
-        slot: u32,
-        store: Arc<dyn Store>,
-        options: ZoneOptions,
-    ) -> Result<Zone> {
+    pub(crate) fn open(env: &Env, dir: &Path, slot: u32, store: Arc<dyn Store>, options: ZoneOptions) -> Result<Zone> {
         let (meta, _) = ZoneMeta::read(&*env.disk, dir).map_err(meta_error)?;
         Zone::open_with(env, dir, meta, slot, store, options)
     }
@@ -100,7 +94,7 @@ impl Zone {
             name: meta.name,
             dir: dir.to_owned(),
             identity: meta.identity,
-            first: meta.first,
+            first: meta.first_seq,
             slot,
             store,
             options,
@@ -129,9 +123,9 @@ impl Zone {
         }
         self.inner.close_refusals(true)?;
         let core = self.inner.core();
-        core.log.flush().map_err(super::commit::poisoned_error)?;
+        core.log.flush().map_err(poisoned_error)?;
         self.inner.flush_for_close(&core)?;
-        core.log.close().map_err(super::commit::poisoned_error)
+        core.log.close().map_err(poisoned_error)
     }
 }
 
@@ -146,8 +140,7 @@ fn open_core(
 ) -> Result<Core> {
     let tables = ZoneTables::open(Arc::clone(store), slot).map_err(store_error)?;
     let proofs = Proofs { applied: tables.applied(), signed: Seq::ZERO };
-    let opened =
-        Log::open(env, dir, meta.identity, meta.first, proofs, options.log).map_err(open_error)?;
+    let opened = Log::open(env, dir, meta.identity, meta.first_seq, proofs, options.log).map_err(open_error)?;
     replay(&opened.log, &tables)?;
     let (last, last_time) = opened.log.appended();
     Ok(Core {
@@ -162,7 +155,7 @@ fn open_core(
 
 /// Applies to the tables what the log holds beyond them.
 pub(super) fn replay(log: &Log, tables: &ZoneTables) -> Result<()> {
-    for record in log.records(tables.last().next()) {
+    for record in log.records(tables.applied().next()) {
         let record = record.map_err(read_error)?;
         let seq = record.seq;
         let write_set = match apply(&record, &ReadThrough::new(tables)) {
@@ -207,7 +200,7 @@ impl Inner {
         let core = self.core();
         let view = core.tables.view(core.newest());
         let mut orphans = Vec::new();
-        for row in view.scan(&RowRange::all(Table::Orphan)).map_err(store_error)? {
+        for row in view.scan(&RowRange::all(Table::Orphan)) {
             let (key, _) = row.map_err(store_error)?;
             orphans.extend(key.bytes.first_chunk::<8>().map(|b| Inode(u64::from_be_bytes(*b))));
         }
@@ -231,12 +224,12 @@ impl Inner {
             return Ok(core);
         };
         if !poisoned.0.no_space() || core.log.free_bytes().unwrap_or(0) == 0 {
-            return Err(super::commit::poisoned_error(poisoned));
+            return Err(poisoned_error(poisoned));
         }
         let mut slot = self.core.write();
         if slot.log.poisoned().is_some() {
             let (meta, _) = ZoneMeta::read(&*self.env.disk, &self.dir).map_err(meta_error)?;
-            assert!(meta.identity == self.identity && meta.first == self.first, "the zone keeps its identity");
+            assert!(meta.identity == self.identity && meta.first_seq == self.first, "the zone keeps its identity");
             *slot = Arc::new(open_core(&self.env, &self.dir, &meta, self.slot, &self.store, &self.options)?);
         }
         Ok(Arc::clone(&slot))

@@ -139,8 +139,7 @@ mod tests {
         for agent in 0..REFUSAL_ACTORS_MAX as u64 + 10 {
             for inode in 0..REFUSAL_KINDS_PER_ACTOR_MAX as u64 + 5 {
                 let context = context(&format!("agent-{agent}"));
-                let event =
-                    refusals.note(1, &context, Syscall::Rmdir, Reason::NotEmpty, Some(Inode(inode)), b"");
+                let event = refusals.note(1, &context, Syscall::Rmdir, Reason::NotEmpty, Some(Inode(inode)), b"");
                 recorded += u64::from(event.is_some());
             }
         }

@@ -4,10 +4,11 @@ use nexus_log::event::Reason;
 use nexus_log::ids::{Body, Seq};
 use nexus_projections::apply::content::{extent_offset, extents_reaching};
 use nexus_projections::apply::{ApplyError, apply};
+use nexus_projections::flush::FlushOutcome;
 use nexus_projections::loads::ReadThrough;
 use nexus_projections::row::{Content, FileKind};
 
-use super::commit::{damaged, store_error};
+use super::errors::{damaged, poisoned_error, store_error};
 use super::{Core, Inner, Zone};
 use crate::error::{Error, Result};
 use crate::limits::{RECORD_ROWS_MAX, THROTTLE_WAIT_MAX};
@@ -61,7 +62,7 @@ impl Inner {
     pub(super) fn relieve(&self, core: &Core) -> Result<()> {
         loop {
             match core.tables.flush_step(core.log.flushed()) {
-                Ok(outcome) if outcome.worked() => {}
+                Ok(FlushOutcome::Wrote { .. }) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     let error = store_error(error);
@@ -105,7 +106,7 @@ impl Inner {
     pub(super) fn throttle(&self, core: &Core) -> Result<()> {
         if core.tables.wants_flush() {
             if self.options.manual {
-                core.log.flush().map_err(super::commit::poisoned_error)?;
+                core.log.flush().map_err(poisoned_error)?;
                 return self.relieve(core);
             }
             self.want_upkeep();
@@ -140,14 +141,9 @@ impl Inner {
         self.every_nth_extent(&view, body, size)
     }
 
-    fn every_nth_extent(
-        &self,
-        view: &nexus_projections::view::View,
-        body: Body,
-        size: u64,
-    ) -> Result<Vec<u64>> {
+    fn every_nth_extent(&self, view: &nexus_projections::view::View, body: Body, size: u64) -> Result<Vec<u64>> {
         let mut steps = Vec::new();
-        for (count, row) in view.scan(&extents_reaching(body, size, u64::MAX)).map_err(store_error)?.enumerate() {
+        for (count, row) in view.scan(&extents_reaching(body, size, u64::MAX)).enumerate() {
             let (key, _) = row.map_err(store_error)?;
             if count % (RECORD_ROWS_MAX / 2) == RECORD_ROWS_MAX / 2 - 1 {
                 steps.push(extent_offset(&key).max(size));
@@ -162,10 +158,10 @@ impl Zone {
     /// Digest of the tables at the last flushed position. Everything is moved to the tables first.
     pub fn digest(&self) -> Result<TableDigest> {
         let core = self.inner.core();
-        core.log.flush().map_err(super::commit::poisoned_error)?;
+        core.log.flush().map_err(poisoned_error)?;
         let at = core.log.flushed();
         core.tables.flush_all(at).map_err(store_error)?;
-        let digest = core.tables.digest(at).map_err(store_error)?;
+        let digest = core.tables.summary(Seq::ZERO, at).map_err(store_error)?.digest;
         Ok(TableDigest { at, digest })
     }
 
@@ -175,7 +171,7 @@ impl Zone {
         let core = self.inner.core();
         let _no_writers = core.sequencer.lock();
         let before = self.digest()?;
-        let anew = core.tables.begin_generation().map_err(store_error)?;
+        let anew = core.tables.begin_generation(Seq::ZERO).map_err(store_error)?;
         let mut records = 0;
         for record in core.log.records(core.log.first()) {
             let record = record.map_err(read_error)?;
@@ -186,17 +182,15 @@ impl Zone {
                 Err(ApplyError::Row(error)) => return Err(damaged(error)),
             };
             anew.insert(write_set);
-            while anew.wants_flush() && anew.flush_step(seq).map_err(store_error)?.worked() {}
+            anew.flush_step(seq).map_err(store_error)?;
             records += 1;
             progress(seq);
         }
         anew.flush_all(before.at).map_err(store_error)?;
-        let digest = anew.digest(before.at).map_err(store_error)?;
+        let digest = anew.summary(Seq::ZERO, before.at).map_err(store_error)?.digest;
         let report = RebuildReport { before, after: TableDigest { at: before.at, digest }, records };
         if switch {
-            core.tables.switch_to(anew).map_err(store_error)?;
-        } else {
-            core.tables.abandon(anew).map_err(store_error)?;
+            core.tables.switch_to(&anew).map_err(store_error)?;
         }
         Ok(report)
     }
@@ -210,7 +204,7 @@ impl Zone {
             .into_iter()
             .map(|table| {
                 let mut rows = 0;
-                for row in view.scan(&nexus_projections::table::RowRange::all(table)).map_err(store_error)? {
+                for row in view.scan(&nexus_projections::table::RowRange::all(table)) {
                     row.map_err(store_error)?;
                     rows += 1;
                 }

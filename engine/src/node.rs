@@ -1,0 +1,167 @@
+//! A data directory: its lock, its tables, its zones.
+//!
+//! ```text
+//! DIR/LOCK              held by the one process that has the directory open
+//! DIR/zones/NAME/meta   who the zone is
+//! DIR/zones/NAME/log/   its segments;  DIR/zones/NAME/watermark
+//! DIR/tables/           rows of all zones; can be deleted and rebuilt
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nexus_log::env::{DirLock, Env, LockError};
+use nexus_log::event::Reason;
+use nexus_projections::store::{FjallOptions, FjallStore, Store};
+
+use crate::error::{Error, Result};
+use crate::zone::errors::store_error;
+use crate::zone::{RootAttributes, Zone, ZoneOptions};
+
+/// Name of the zone that every data directory has.
+pub const ROOT_ZONE: &str = "root";
+/// Where a zone's rows stand in the tables.
+const ROOT_SLOT: u32 = 1;
+
+/// A data directory that this process holds.
+pub struct Nexus {
+    dir: PathBuf,
+    zone: Zone,
+    _lock: Box<dyn DirLock>,
+}
+
+impl std::fmt::Debug for Nexus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nexus").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+fn zone_dir(dir: &Path) -> PathBuf {
+    dir.join("zones").join(ROOT_ZONE)
+}
+
+/// Is there a data directory at `dir`?
+pub fn exists(env: &Env, dir: &Path) -> Result<bool> {
+    let unavailable = |e| Error::new(Reason::Unavailable, format!("cannot look into {}", dir.display())).because(e);
+    env.disk.exists(&zone_dir(dir).join("meta")).map_err(unavailable)
+}
+
+/// Where a data directory keeps its zone: for programs that read files only.
+#[must_use]
+pub fn root_zone_dir(dir: &Path) -> PathBuf {
+    zone_dir(dir)
+}
+
+impl Nexus {
+    /// Makes `dir` a data directory and opens it. It must not be one already.
+    pub fn init(dir: &Path, root: RootAttributes, options: ZoneOptions) -> Result<Nexus> {
+        let env = Env::real();
+        if exists(&env, dir)? {
+            let message = format!("{} is a data directory already", dir.display());
+            return Err(Error::new(Reason::Exists, message));
+        }
+        let unavailable = |e| Error::new(Reason::Unavailable, format!("cannot create {}", dir.display())).because(e);
+        env.disk.create_dir_all(&zone_dir(dir)).map_err(unavailable)?;
+        let lock = take_lock(&env, dir)?;
+        remove_unfinished(&env, dir)?;
+        let store = open_store(dir)?;
+        let zone = Zone::found(&env, &zone_dir(dir), ROOT_ZONE, ROOT_SLOT, root, store, options)?;
+        Ok(Nexus { dir: dir.to_owned(), zone, _lock: lock })
+    }
+
+    /// Opens a data directory, recovering from an unclean end. One process at a time.
+    pub fn open(dir: &Path, options: ZoneOptions) -> Result<Nexus> {
+        let env = Env::real();
+        if !exists(&env, dir)? {
+            let message = format!("{} is no data directory; make one with `nexus init`", dir.display());
+            return Err(Error::new(Reason::NotFound, message));
+        }
+        let lock = take_lock(&env, dir)?;
+        let store = open_store(dir)?;
+        let zone = Zone::open(&env, &zone_dir(dir), ROOT_SLOT, store, options)?;
+        Ok(Nexus { dir: dir.to_owned(), zone, _lock: lock })
+    }
+
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A zone by name.
+    pub fn zone(&self, name: &str) -> Result<Zone> {
+        if name == self.zone.name() {
+            return Ok(self.zone.clone());
+        }
+        Err(Error::new(Reason::NotFound, format!("there is no zone {name:?} here; there is {:?}", self.zone.name())))
+    }
+
+    /// Flushes everything and gives the directory up.
+    pub fn close(self) -> Result<()> {
+        self.zone.close()
+    }
+}
+
+fn take_lock(env: &Env, dir: &Path) -> Result<Box<dyn DirLock>> {
+    let holder = format!("process {} ({})", std::process::id(), program());
+    env.disk.lock(&dir.join("LOCK"), &holder).map_err(|error| match &error {
+        LockError::Held { holder } => {
+            let message = format!("{} is in use by {holder}; one process at a time", dir.display());
+            Error::new(Reason::Busy, message)
+        }
+        LockError::Io(_) => Error::new(Reason::Unavailable, format!("cannot lock {}", dir.display())).because(error),
+    })
+}
+
+fn program() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    Path::new(&path).file_name().map_or_else(|| "?".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(FjallStore::open(&dir.join("tables"), FjallOptions::default()).map_err(store_error)?))
+}
+
+/// An init that was cut short left files and no zone: without its meta file nothing in them was ever acknowledged.
+fn remove_unfinished(env: &Env, dir: &Path) -> Result<()> {
+    let zone = zone_dir(dir);
+    let unavailable = |e| Error::new(Reason::Unavailable, "cannot remove what an unfinished init left").because(e);
+    for folder in [zone.join(nexus_log::log::SEGMENTS), zone] {
+        if !env.disk.exists(&folder).map_err(unavailable)? {
+            continue;
+        }
+        for name in env.disk.list(&folder).map_err(unavailable)? {
+            let path = folder.join(&name);
+            if name != nexus_log::log::SEGMENTS {
+                env.disk.remove_file(&path).map_err(unavailable)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens a zone in any environment, with tables of the caller's: for simulations.
+pub fn open_zone(
+    env: &Env,
+    dir: &Path,
+    root: RootAttributes,
+    store: Arc<dyn Store>,
+    options: ZoneOptions,
+) -> Result<Zone> {
+    let unavailable = |e| Error::new(Reason::Unavailable, "cannot look into the zone's directory").because(e);
+    if env.disk.exists(&dir.join("meta")).map_err(unavailable)? {
+        return Zone::open(env, dir, ROOT_SLOT, store, options);
+    }
+    env.disk.create_dir_all(dir).map_err(unavailable)?;
+    for name in env.disk.list(dir).map_err(unavailable)? {
+        if name != nexus_log::log::SEGMENTS {
+            env.disk.remove_file(&dir.join(name)).map_err(unavailable)?;
+        }
+    }
+    let segments = dir.join(nexus_log::log::SEGMENTS);
+    if env.disk.exists(&segments).map_err(unavailable)? {
+        for name in env.disk.list(&segments).map_err(unavailable)? {
+            env.disk.remove_file(&segments.join(name)).map_err(unavailable)?;
+        }
+    }
+    Zone::found(env, dir, ROOT_ZONE, ROOT_SLOT, root, store, options)
+}

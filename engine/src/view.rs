@@ -1,0 +1,379 @@
+//! Reading a zone at one position. The same code answers for now and for any past position.
+
+use bytes::{Bytes, BytesMut};
+use nexus_log::event::{Reason, Syscall};
+use nexus_log::ids::{ChunkHash, CommitTime, Inode, Seq};
+use nexus_log::log::{Log, ReadError};
+use nexus_projections::apply::content::{extent_offset, extents_reaching};
+use nexus_projections::row::{Content, ExtentRow, FileKind};
+use nexus_projections::store::StoreError;
+use nexus_projections::table::{RowKey, RowRange, Table};
+use nexus_projections::view::View as TableView;
+
+use crate::caller::Caller;
+use crate::error::{Error, Result, shown};
+use crate::gate::Call;
+use crate::limits::{READ_BYTES_MAX, READDIR_ENTRIES_MAX};
+use crate::lookup::{Node, Stop, path_of, resolve, times};
+use crate::path::Target;
+use crate::zone::Zone;
+use crate::zone::errors::{damaged, store_error};
+
+/// A position to read at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum At {
+    /// The last committed record.
+    #[default]
+    Latest,
+    /// Also what is appended and not yet committed; for those who write `accepted`.
+    Newest,
+    /// The state that this record left.
+    Exactly(Seq),
+    /// The state at a time: after the last record that is not later.
+    Time(CommitTime),
+}
+
+/// Attributes of something that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub inode: Inode,
+    pub kind: FileKind,
+    /// Permission bits, setuid, setgid and sticky.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Names of a file; of a directory two and its subdirectories.
+    pub nlink: u64,
+    pub size: u64,
+    /// Grows with every change of the inode.
+    pub version: u64,
+    /// BLAKE3 of the whole content, where one operation wrote all of it.
+    pub content_id: Option<ChunkHash>,
+    /// Nanoseconds since 1970.
+    pub mtime: i64,
+    pub ctime: i64,
+    pub atime: i64,
+    pub birth: i64,
+    /// The agent that created it.
+    pub owner: String,
+    /// Target of a symlink, empty otherwise.
+    pub target: Vec<u8>,
+    pub mime: String,
+    /// Directory of the first name.
+    pub parent: Inode,
+    /// The record that changed it last.
+    pub changed: Seq,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    pub name: Vec<u8>,
+    pub inode: Inode,
+    pub kind: FileKind,
+}
+
+/// A read capability on one zone at one position. Stays consistent whatever is written meanwhile, and blocks nobody.
+pub struct View {
+    zone: Zone,
+    log: Log,
+    tables: TableView,
+    at: Seq,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("zone", &self.zone).field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn read_error(error: ReadError) -> Error {
+    let kind = match &error {
+        e if e.is_damage() => Reason::Corrupt,
+        ReadError::Unknown { .. } | ReadError::NewerFormat { .. } => Reason::Unsupported,
+        ReadError::Index { .. } => Reason::Corrupt,
+        ReadError::BeforeFirst { .. } | ReadError::NotYet { .. } => Reason::Invalid,
+        _ => Reason::Unavailable,
+    };
+    Error::new(kind, "the log cannot be read there").because(error)
+}
+
+fn answer<T>(result: std::result::Result<T, Stop<StoreError>>) -> Result<T> {
+    result.map_err(|stop| match stop {
+        Stop::Refused(error) => error,
+        Stop::Miss(error) => store_error(error),
+        Stop::Damaged(error) => damaged(error),
+    })
+}
+
+impl View {
+    pub(crate) fn new(zone: Zone, log: Log, tables: TableView, at: Seq) -> View {
+        View { zone, log, tables, at }
+    }
+
+    /// The position that this view reads at.
+    #[must_use]
+    pub fn at(&self) -> Seq {
+        self.at
+    }
+
+    /// Takes a reading call through gate and hooks. Only a denial is an event.
+    fn call<T>(
+        &self,
+        caller: &Caller,
+        syscall: Syscall,
+        target: Target<'_>,
+        run: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let call = Call { syscall, caller, path: target.path(), inode: target.inode() };
+        let result = self.zone.dispatch().call(&call, |_| None, |_| run());
+        if let Err(error) = &result
+            && error.kind == Reason::PermissionDenied
+        {
+            self.zone.note_refusal(&call, error);
+        }
+        result
+    }
+
+    /// Attributes. A symlink in the last place is followed where `follow`.
+    pub fn stat<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, follow: bool) -> Result<Stat> {
+        let target = target.into();
+        self.call(caller, Syscall::Stat, target, || self.stat_node(answer(resolve(&self.tables, target, follow))?))
+    }
+
+    fn stat_node(&self, node: Node) -> Result<Stat> {
+        let row = node.row;
+        let content_id = match row.content {
+            Content::One { chunk, length } if u64::from(length) == row.size && length == chunk.length => {
+                Some(chunk.hash)
+            }
+            Content::None if row.size == 0 && row.kind == FileKind::Regular => Some(ChunkHash::of(b"")),
+            _ => row.content_id,
+        };
+        let mut stat = Stat {
+            inode: node.inode,
+            kind: row.kind,
+            mode: row.mode,
+            uid: row.uid,
+            gid: row.gid,
+            nlink: row.nlink.into(),
+            size: row.size,
+            version: row.version,
+            content_id,
+            mtime: row.mtime,
+            ctime: row.ctime,
+            atime: row.atime,
+            birth: row.birth,
+            owner: row.owner,
+            target: row.target,
+            mime: row.mime,
+            parent: row.parent,
+            changed: node.changed,
+        };
+        if stat.kind == FileKind::Directory
+            && let Some((times, changed)) = answer(times(&self.tables, stat.inode))?
+        {
+            (stat.mtime, stat.ctime, stat.atime) = (times.mtime, times.ctime, times.atime);
+            stat.version = times.version;
+            stat.nlink = 2 + times.subdirectories;
+            stat.size = times.entries;
+            stat.changed = stat.changed.max(changed);
+        }
+        Ok(stat)
+    }
+
+    /// Up to `length` bytes from `offset`; fewer only at the end of the file. Every chunk is checked against its hash.
+    pub fn read<'a>(
+        &self,
+        caller: &Caller,
+        target: impl Into<Target<'a>>,
+        offset: u64,
+        length: usize,
+    ) -> Result<Bytes> {
+        let target = target.into();
+        self.call(caller, Syscall::Read, target, || {
+            let node = self.regular(target)?;
+            let end = node.row.size.min(offset.saturating_add(length.min(READ_BYTES_MAX) as u64));
+            if offset >= end { Ok(Bytes::new()) } else { self.read_range(&node, offset, end) }
+        })
+    }
+
+    fn regular(&self, target: Target<'_>) -> Result<Node> {
+        let node = answer(resolve(&self.tables, target, true))?;
+        let refuse = |kind, what: &str| Err(Error::new(kind, format!("{what} has no bytes to read")).at(node.inode));
+        match node.row.kind {
+            FileKind::Regular => Ok(node),
+            FileKind::Directory => refuse(Reason::IsDir, "a directory"),
+            FileKind::Link => refuse(Reason::Invalid, "a symlink"),
+        }
+    }
+
+    fn read_range(&self, node: &Node, from: u64, to: u64) -> Result<Bytes> {
+        let runs = self.runs(node, from, to)?;
+        if let [(start, extent)] = &runs[..]
+            && *start <= from
+            && start + u64::from(extent.length) >= to
+        {
+            let chunk = self.log.chunk(&extent.chunk).map_err(read_error)?;
+            let begin = (u64::from(extent.skip) + from - start) as usize;
+            return Ok(chunk.slice(begin..begin + (to - from) as usize));
+        }
+        let mut bytes = BytesMut::zeroed((to - from) as usize);
+        for (start, extent) in runs {
+            let chunk = self.log.chunk(&extent.chunk).map_err(read_error)?;
+            let begin = start.max(from);
+            let end = (start + u64::from(extent.length)).min(to);
+            let skip = (u64::from(extent.skip) + begin - start) as usize;
+            let length = (end - begin) as usize;
+            let at = (begin - from) as usize;
+            bytes[at..at + length].copy_from_slice(&chunk[skip..skip + length]);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// The extents that reach into `from..to`, by file offset.
+    fn runs(&self, node: &Node, from: u64, to: u64) -> Result<Vec<(u64, ExtentRow)>> {
+        let mut runs = Vec::new();
+        match node.row.content {
+            Content::None => {}
+            Content::One { chunk, length } => {
+                if from < u64::from(length) {
+                    runs.push((0, ExtentRow { length, skip: 0, chunk }));
+                }
+            }
+            Content::Body(body) => {
+                for row in self.tables.scan(&extents_reaching(body, from, to)) {
+                    let (key, version) = row.map_err(store_error)?;
+                    let extent = ExtentRow::decode(&version.value).map_err(damaged)?;
+                    let start = extent_offset(&key);
+                    if start + u64::from(extent.length) > from {
+                        runs.push((start, extent));
+                    }
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// The next run of data at or behind `offset`, as (start, end); `None` where only a hole follows.
+    pub fn next_data<'a>(
+        &self,
+        caller: &Caller,
+        target: impl Into<Target<'a>>,
+        offset: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        let target = target.into();
+        self.call(caller, Syscall::Read, target, || {
+            let node = self.regular(target)?;
+            let size = node.row.size;
+            let mut run: Option<(u64, u64)> = None;
+            let mut push = |start: u64, length: u32| {
+                let (start, end) = (start.max(offset), (start + u64::from(length)).min(size));
+                if start >= end {
+                    return true;
+                }
+                match &mut run {
+                    None => run = Some((start, end)),
+                    Some((_, before)) if *before == start => *before = end,
+                    Some(_) => return false,
+                }
+                true
+            };
+            match node.row.content {
+                Content::None => {}
+                Content::One { length, .. } => {
+                    push(0, length);
+                }
+                Content::Body(body) => {
+                    for row in self.tables.scan(&extents_reaching(body, offset, u64::MAX)) {
+                        let (key, version) = row.map_err(store_error)?;
+                        let extent = ExtentRow::decode(&version.value).map_err(damaged)?;
+                        if !push(extent_offset(&key), extent.length) {
+                            break;
+                        }
+                    }
+                }
+            }
+            Ok(run)
+        })
+    }
+
+    /// Target of a symlink.
+    pub fn readlink<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>) -> Result<Vec<u8>> {
+        let target = target.into();
+        self.call(caller, Syscall::Readlink, target, || {
+            let node = answer(resolve(&self.tables, target, false))?;
+            if node.row.kind == FileKind::Link {
+                return Ok(node.row.target);
+            }
+            Err(Error::new(Reason::Invalid, "it is not a symlink").at(node.inode))
+        })
+    }
+
+    /// Names in a directory behind `after`, in byte order, at most `limit` and [`READDIR_ENTRIES_MAX`]. The last name
+    /// of a page is the cursor of the next, whatever changes in between.
+    pub fn readdir<'a>(
+        &self,
+        caller: &Caller,
+        target: impl Into<Target<'a>>,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<DirEntry>> {
+        let target = target.into();
+        self.call(caller, Syscall::Readdir, target, || {
+            let node = answer(resolve(&self.tables, target, true))?;
+            if !node.is_directory() {
+                return Err(Error::new(Reason::NotDir, "it is not a directory").at(node.inode));
+            }
+            self.entries(node.inode, after, limit.min(READDIR_ENTRIES_MAX))
+        })
+    }
+
+    fn entries(&self, directory: Inode, after: Option<&[u8]>, limit: usize) -> Result<Vec<DirEntry>> {
+        let mut range = RowRange::of_id(Table::Dentry, directory.0);
+        if let Some(after) = after {
+            // The first key behind a name is the name and a NUL, which no name holds.
+            let mut start = RowKey::dentry(directory, after).bytes.to_vec();
+            start.push(0);
+            range.start = start.into();
+        }
+        let rows = self.tables.scan(&range).take(limit);
+        rows.map(|row| {
+            let (key, version) = row.map_err(store_error)?;
+            let dentry = nexus_projections::row::DentryRow::decode(&version.value).map_err(damaged)?;
+            Ok(DirEntry { name: key.bytes[8..].to_vec(), inode: dentry.inode, kind: dentry.kind })
+        })
+        .collect()
+    }
+
+    /// Value of an extended attribute. A symlink is not followed.
+    pub fn get_xattr<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, name: &[u8]) -> Result<Bytes> {
+        let target = target.into();
+        self.call(caller, Syscall::GetXattr, target, || {
+            let inode = answer(resolve(&self.tables, target, false))?.inode;
+            let version = self.tables.get(&RowKey::xattr(inode, name)).map_err(store_error)?;
+            let missing =
+                || Error::new(Reason::NoAttribute, format!("there is no attribute {}", shown(name))).at(inode);
+            Ok(version.ok_or_else(missing)?.value)
+        })
+    }
+
+    /// Names and values of all extended attributes, by name.
+    pub fn list_xattrs<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>) -> Result<Vec<(Vec<u8>, Bytes)>> {
+        let target = target.into();
+        self.call(caller, Syscall::ListXattr, target, || {
+            let inode = answer(resolve(&self.tables, target, false))?.inode;
+            let rows = self.tables.scan(&RowRange::of_id(Table::Xattr, inode.0));
+            rows.map(|row| {
+                let (key, version) = row.map_err(store_error)?;
+                Ok((key.bytes[8..].to_vec(), version.value))
+            })
+            .collect()
+        })
+    }
+
+    /// Path of an inode by its first name; `None` where it has none at this position.
+    pub fn path_of(&self, inode: Inode) -> Result<Option<Vec<u8>>> {
+        answer(path_of(&self.tables, inode))
+    }
+}

@@ -1,0 +1,96 @@
+//! A store in memory, for simulations: what a handle wrote, every other handle to it sees, so the content outlives
+//! the tables over it as a disk outlives a process.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::{Ascending, Prefix, RunRow, Store, StoreError, StorePressure, StoreRows, StoreSnapshot};
+
+type Rows = BTreeMap<Bytes, Bytes>;
+
+#[derive(Clone, Debug, Default)]
+pub struct BTreeStore {
+    rows: Arc<RwLock<Arc<Rows>>>,
+}
+
+impl Store for BTreeStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.rows.read().get(key).cloned())
+    }
+
+    fn snapshot(&self) -> Box<dyn StoreSnapshot> {
+        Box::new(Snapshot { rows: Arc::clone(&self.rows.read()) })
+    }
+
+    fn ingest(&self, run: &mut dyn Iterator<Item = RunRow>) -> Result<(), StoreError> {
+        let run = Ascending::new(run).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = self.rows.write();
+        let rows = Arc::make_mut(&mut rows);
+        for (key, value) in run {
+            match value {
+                Some(value) => rows.insert(key.into(), value),
+                None => rows.remove(key.as_slice()),
+            };
+        }
+        Ok(())
+    }
+
+    fn pressure(&self) -> StorePressure {
+        StorePressure::default()
+    }
+
+    fn tidy(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn set_dead(&self, prefixes: &[Prefix]) {
+        let mut rows = self.rows.write();
+        let dead = |key: &Bytes| prefixes.iter().any(|prefix| key.starts_with(prefix.as_ref()));
+        if rows.keys().any(dead) {
+            Arc::make_mut(&mut rows).retain(|key, _| !dead(key));
+        }
+    }
+}
+
+struct Snapshot {
+    rows: Arc<Rows>,
+}
+
+impl StoreSnapshot for Snapshot {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.rows.get(key).cloned())
+    }
+
+    fn range(&self, start: &[u8], end: &[u8]) -> StoreRows {
+        let start = Bound::Included(Bytes::copy_from_slice(start));
+        Box::new(Range { rows: Arc::clone(&self.rows), start, end: Bytes::copy_from_slice(end) })
+    }
+}
+
+/// Owns its rows, so it looks its place up anew at each step.
+struct Range {
+    rows: Arc<Rows>,
+    start: Bound<Bytes>,
+    end: Bytes,
+}
+
+impl Iterator for Range {
+    type Item = Result<(Bytes, Bytes), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // BTreeMap::range panics where the start is beyond the end.
+        let (Bound::Included(at) | Bound::Excluded(at)) = &self.start else { return None };
+        if *at >= self.end {
+            return None;
+        }
+        let bounds = (self.start.as_ref(), Bound::Excluded(&self.end));
+        let (key, value) = self.rows.range::<Bytes, _>(bounds).next()?;
+        let row = (key.clone(), value.clone());
+        self.start = Bound::Excluded(row.0.clone());
+        Some(Ok(row))
+    }
+}
