@@ -7,17 +7,22 @@ use crate::segment::SegmentHeader;
 
 const BLOCK_BYTES: u64 = 256 << 10;
 /// What is given up where a read fails.
-const PAGE_BYTES: usize = 4096;
+const SECTOR_BYTES: u64 = 512;
 
 /// The file's bytes; what cannot be read is zeros.
 fn read_lossy(file: &dyn DiskFile, buf: &mut [u8], offset: u64) {
     if read_exact_at(file, buf, offset).is_ok() {
         return;
     }
-    for (index, page) in buf.chunks_mut(PAGE_BYTES).enumerate() {
-        if read_exact_at(file, page, offset + (index * PAGE_BYTES) as u64).is_err() {
-            page.fill(0);
+    let mut done = 0;
+    while done < buf.len() {
+        let at = offset + done as u64;
+        let take = ((at + 1).next_multiple_of(SECTOR_BYTES) - at).min((buf.len() - done) as u64) as usize;
+        let sector = &mut buf[done..done + take];
+        if read_exact_at(file, sector, at).is_err() {
+            sector.fill(0);
         }
+        done += take;
     }
 }
 
