@@ -57,7 +57,9 @@ impl Inner {
                     return;
                 }
                 if !state.wanted {
-                    match self.refusals.lock().closes_in(self.env.clock.boot_ns()) {
+                    // A statement of its own: the lock on the refusals is not held while waiting.
+                    let closes_in = self.refusals.lock().closes_in(self.env.clock.boot_ns());
+                    match closes_in {
                         Some(ns) => {
                             self.work.wait_for(&mut state, Duration::from_nanos(ns.max(1)));
                         }
