@@ -159,7 +159,7 @@ impl Appender {
     /// changes no metadata of the file and is much cheaper than one that extends it; for large batches that gain is
     /// small and the bytes would be written twice.
     fn write_zeros_ahead(&mut self, bytes: u64) -> io::Result<()> {
-        const ZEROS: [u8; ZERO_WRITE_BYTES] = [0; ZERO_WRITE_BYTES];
+        static ZEROS: [u8; ZERO_WRITE_BYTES] = [0; ZERO_WRITE_BYTES];
         let end = self.tail.file_end;
         if bytes > ZERO_AHEAD_BATCH_BYTES_MAX || end > self.tail.write_end {
             return Ok(());

@@ -36,6 +36,8 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 pub const RESERVE_BYTES: u64 = 256 << 20;
 /// Bytes appended between two looks at the disk's free space.
 pub const SPACE_CHECK_BYTES: u64 = 4 << 20;
+/// Findings that one verification lists; more are only counted.
+pub const VERIFY_FINDINGS_MAX: usize = 1000;
 /// Segment files held open for reading.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 
