@@ -45,7 +45,7 @@ Positions are the numbers that `nexus log` shows; times are RFC 3339, or local: 
 Exit status: 0 done, 1 refused or failed, 2 usage, 3 damage.
 `nexus help VERB` says more about a verb, with an example.";
 
-const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}\n\n{after-help}\n\n{options}\n";
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\n{options}\n";
 
 /// A filesystem for software agents whose truth is its log.
 #[derive(Debug, Parser)]
@@ -162,6 +162,7 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
+    /// What to list
     #[arg(default_value = "/")]
     pub(crate) path: ZonePath,
     /// Kind, mode, links, owner, group, size and time of each
@@ -173,6 +174,7 @@ pub(crate) struct LsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatArgs {
+    /// What to show
     pub(crate) path: ZonePath,
     /// Of what a symbolic link leads to, not of the link itself
     #[arg(short = 'L', long)]
@@ -183,6 +185,7 @@ pub(crate) struct StatArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
+    /// The file
     pub(crate) path: ZonePath,
     /// Bytes to skip
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
@@ -196,6 +199,7 @@ pub(crate) struct CatArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PutArgs {
+    /// The file
     pub(crate) path: ZonePath,
     /// Write at this offset into an existing file, instead of replacing all of it
     #[arg(long, value_name = "BYTES", conflicts_with = "mode")]
@@ -207,6 +211,7 @@ pub(crate) struct PutArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TouchArgs {
+    /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
     /// The time to set [default: now]
@@ -219,6 +224,7 @@ pub(crate) struct TouchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MkdirArgs {
+    /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
     /// Make what is missing above, and be content with what exists
@@ -242,7 +248,9 @@ pub(crate) struct LnArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MvArgs {
+    /// The old name
     pub(crate) from: ZonePath,
+    /// The new name, or the directory to move into
     pub(crate) to: ZonePath,
     /// Fail where the new name is taken
     #[arg(short, long)]
@@ -254,6 +262,7 @@ pub(crate) struct MvArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
+    /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
     /// Directories and all that is in them
@@ -266,6 +275,7 @@ pub(crate) struct RmArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RmdirArgs {
+    /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
 }
@@ -275,6 +285,7 @@ pub(crate) struct ChmodArgs {
     /// Octal bits such as 644, or clauses such as u+x,go-w
     #[arg(allow_hyphen_values = true)]
     pub(crate) mode: ModeChange,
+    /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
 }
@@ -283,6 +294,7 @@ pub(crate) struct ChmodArgs {
 pub(crate) struct ChownArgs {
     /// UID, UID:GID or :GID, as numbers or names
     pub(crate) owner: Owner,
+    /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
     /// Change a symbolic link itself
@@ -292,6 +304,7 @@ pub(crate) struct ChownArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TruncateArgs {
+    /// The file
     pub(crate) path: ZonePath,
     /// Bytes, or with K, M, G or T multiples of 1,024 of them
     #[arg(short, long, value_name = "SIZE", value_parser = size)]
@@ -334,6 +347,7 @@ pub(crate) struct BenchArgs {
     /// Pairs of turns, ours and the raw disk's, per comparison
     #[arg(long, default_value_t = 8)]
     pub(crate) pairs: usize,
+    /// Numbers of threads
     #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
     pub(crate) threads: Vec<usize>,
     /// Compare the two drivers of the appender, and writing zeros ahead with not

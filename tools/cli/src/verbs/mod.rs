@@ -1,14 +1,15 @@
 //! One file per family of verbs.
 
 mod attributes;
-mod care;
 mod content;
 mod init;
 mod list;
 mod log;
 mod make;
+mod rebuild;
 mod remove;
 mod rename;
+mod verify;
 
 use nexus_engine::{At, Done};
 use nexus_log::ids::Inode;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
         Verb::Bench(args) => run_bench(args),
+        Verb::Verify(_) => verify::verify(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
 }
@@ -49,9 +51,8 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Chmod(args) => attributes::chmod(args, session),
         Verb::Chown(args) => attributes::chown(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),
-        Verb::Verify(_) => care::verify(session),
-        Verb::Rebuild(args) => care::rebuild(args, session),
-        Verb::Init(_) | Verb::Bench(_) => unreachable!("they open no session"),
+        Verb::Rebuild(args) => rebuild::rebuild(args, session),
+        Verb::Init(_) | Verb::Bench(_) | Verb::Verify(_) => unreachable!("they open a session themselves or none"),
     }
 }
 

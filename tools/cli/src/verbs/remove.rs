@@ -1,6 +1,6 @@
 //! `rm` and `rmdir`.
 
-use nexus_engine::{At, DirEntry, Done, Durability, Entry, Error, PATH_BYTES_MAX, View, Zone};
+use nexus_engine::{At, DirEntry, Done, Durability, Entry, PATH_BYTES_MAX, View, Zone};
 use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
 use nexus_projections::row::FileKind;
@@ -30,11 +30,6 @@ pub(super) fn rm(args: &RmArgs, session: &mut Session) -> Result<()> {
             Ok(stat) if stat.kind == FileKind::Directory && args.recursive => {
                 remove_tree(path, stat.inode, &zone, &view, session)?;
                 continue;
-            }
-            Ok(stat) if stat.kind == FileKind::Directory => {
-                let error =
-                    Error::new(Reason::IsDir, "it is a directory; remove it with rmdir, or with -r and all in it");
-                return Err(error).about(path);
             }
             Err(error) if error.kind == Reason::NotFound && args.force => continue,
             // The call itself answers, so that a refusal is in the log.
