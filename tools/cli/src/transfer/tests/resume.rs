@@ -1,5 +1,6 @@
 //! A run that was stopped at any point is finished by the next one.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,14 +10,17 @@ use nexus_log::event::{Reason, Syscall};
 
 use super::*;
 
-/// Lets so many changes through.
+/// Lets so many changes through; at the next the run is gone, as if it had been killed.
 struct StopAfter(AtomicU64);
+
+/// What unwinds out of a run that was stopped.
+struct Stopped;
 
 impl Hook for StopAfter {
     fn pre(&self, call: &Call<'_>) -> Result<()> {
         let changes = call.syscall.code() >= Syscall::Create.code();
         if changes && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
-            return Err(Error::new(Reason::Unavailable, "stopped here"));
+            std::panic::resume_unwind(Box::new(Stopped));
         }
         Ok(())
     }
@@ -34,17 +38,20 @@ fn an_import_that_was_stopped_anywhere_is_finished_by_the_next() {
         let zone = bench.zone();
         zone.install_hooks(vec![Arc::new(hook)]);
         let options = ImportOptions { delete: stopped % 2 == 0, checksum: stopped % 3 == 0 };
-        let result = import(&zone, &bench.caller, &source, b"/t", &options, &mut |_| {});
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            import(&zone, &bench.caller, &source, b"/t", &options, &mut |_| {})
+        }));
         drop(zone);
         // Nothing is flushed or closed: what the log has is what the next run finds.
         drop(bench.nexus.take());
         bench.nexus = Some(Nexus::open(&bench.path("data"), ZoneOptions::default()).unwrap());
         match result {
-            Ok(report) => {
+            Ok(finished) => {
+                let report = finished.unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.problems);
                 break;
             }
-            Err(error) => assert_eq!(error.kind(), Reason::Unavailable, "{error:?}"),
+            Err(panic) => assert!(panic.is::<Stopped>()),
         }
         stopped += 1;
         assert!(stopped < 100, "no run gets further than the one before");

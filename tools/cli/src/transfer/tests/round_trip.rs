@@ -149,6 +149,27 @@ fn an_export_of_the_past_is_the_tree_of_that_time() {
     assert_ne!(compare(&bench.path("second"), &then), Vec::<String>::new());
 }
 
+#[test]
+fn progress_only_grows_and_ends_at_what_the_report_says() {
+    let bench = Bench::new();
+    let source = bench.path("in");
+    tree::small(&source);
+    for _ in 0..2 {
+        let mut last = (0, 0, 0);
+        let mut told = 0;
+        let options = ImportOptions::default();
+        let report = import(&bench.zone(), &bench.caller, &source, b"/t", &options, &mut |progress| {
+            let now = (progress.files, progress.bytes, progress.skipped);
+            assert!(now.0 >= last.0 && now.1 >= last.1 && now.2 >= last.2, "{now:?} after {last:?}");
+            last = now;
+            told += 1;
+        })
+        .unwrap();
+        assert_eq!(last, (report.files, report.bytes, report.skipped));
+        assert!(told > 60);
+    }
+}
+
 /// Takes minutes: NEXUS_LONG=1 asks for it.
 #[test]
 fn real_trees_come_out_as_they_went_in() {
