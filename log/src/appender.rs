@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use crate::env::{DiskFile, Env, OpenMode, write_all_at};
 use crate::ids::{CommitTime, Seq, ZoneIdentity};
-use crate::limits::{INFLIGHT_BYTES_MAX, ZERO_AHEAD_BATCH_BYTES_MAX, ZERO_AHEAD_BYTES};
+use crate::limits::{INFLIGHT_BYTES_MAX, ZERO_AHEAD_BATCH_BYTES_MAX, ZERO_AHEAD_BYTES, ZERO_WRITE_BYTES};
 use crate::record::{Draft, PREFIX_BYTES, Seed};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, file_name};
 
@@ -141,31 +141,38 @@ impl Appender {
             offset += draft.record_bytes() as u64;
             (next, crc, time) = (next.next(), prefix_crc, draft.commit_time);
         }
-        let zeros = self.zeros_behind(offset, bytes);
         let mut slices: Vec<&[u8]> = Vec::with_capacity(batch.len() * 5 + 1);
         for (draft, prefix) in batch.iter().zip(&prefixes) {
             slices.push(prefix);
             draft.push_body(&mut slices);
             slices.push(&ZEROS[..draft.padding()]);
         }
-        slices.push(&zeros);
         write_all_at(&*self.tail.file, &slices, self.tail.write_end).map_err(AppendError::of("write"))?;
-        self.tail.file_end = self.tail.file_end.max(offset + zeros.len() as u64);
+        self.tail.file_end = self.tail.file_end.max(offset);
         self.tail.write_end = offset;
+        self.write_zeros_ahead(bytes).map_err(AppendError::of("write"))?;
         (self.tail.next, self.tail.previous_crc, self.tail.previous_time) = (next, crc, time);
         Ok(placed)
     }
 
-    /// Zeros to write behind a batch that ends at `end`. A sync of blocks that were written before changes no
-    /// metadata of the file and is much cheaper than one that extends it; for large batches that gain is small and
-    /// the bytes would be written twice.
-    fn zeros_behind(&self, end: u64, bytes: u64) -> Vec<u8> {
-        let small = bytes <= ZERO_AHEAD_BATCH_BYTES_MAX;
-        if end <= self.tail.file_end || !small || self.options.zero_ahead_bytes == 0 {
-            return Vec::new();
+    /// Writes zeros behind a batch of `bytes` that came to the file's end. A sync of blocks that were written before
+    /// changes no metadata of the file and is much cheaper than one that extends it; for large batches that gain is
+    /// small and the bytes would be written twice.
+    fn write_zeros_ahead(&mut self, bytes: u64) -> io::Result<()> {
+        static ZEROS: [u8; ZERO_WRITE_BYTES] = [0; ZERO_WRITE_BYTES];
+        let end = self.tail.file_end;
+        if bytes > ZERO_AHEAD_BATCH_BYTES_MAX || end > self.tail.write_end {
+            return Ok(());
         }
-        let ahead = (end + self.options.zero_ahead_bytes).next_multiple_of(4096).min(self.options.segment_bytes_max);
-        vec![0; ahead.saturating_sub(end) as usize]
+        let ahead = (end + self.options.zero_ahead_bytes).min(self.options.segment_bytes_max);
+        let mut offset = end;
+        while offset < ahead {
+            let next = (offset + 1).next_multiple_of(ZERO_WRITE_BYTES as u64).min(ahead);
+            write_all_at(&*self.tail.file, &[&ZEROS[..(next - offset) as usize]], offset)?;
+            offset = next;
+        }
+        self.tail.file_end = offset;
+        Ok(())
     }
 
     /// Starts a new segment. All before it is flushed, and its own header is before any record goes in.

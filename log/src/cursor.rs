@@ -146,29 +146,38 @@ impl Cursor {
 #[derive(Debug, Default)]
 struct Window {
     start: u64,
+    /// Filled up to `filled`; what is behind is left from before, so that reading on costs no clearing.
     bytes: Vec<u8>,
+    filled: usize,
 }
 
 impl Window {
     /// `length` bytes at `offset`; fewer where the file ends.
     fn at(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let inside = offset >= self.start && offset + length as u64 <= self.start + self.bytes.len() as u64;
+        let inside = offset >= self.start && offset + length as u64 <= self.start + self.filled as u64;
         if !inside {
-            self.bytes.resize(length.max(READ_AHEAD_BYTES), 0);
-            self.start = offset;
-            let mut filled = 0;
-            while filled < self.bytes.len() {
-                match file.read_at(&mut self.bytes[filled..], offset + filled as u64) {
-                    Ok(0) => break,
-                    Ok(n) => filled += n,
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(e),
-                }
-            }
-            self.bytes.truncate(filled);
+            self.fill(file, offset, length)?;
         }
         let from = (offset - self.start) as usize;
-        let to = (from + length).min(self.bytes.len());
+        let to = (from + length).min(self.filled);
         Ok(&self.bytes[from..to])
+    }
+
+    fn fill(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
+        if self.bytes.len() < length.max(READ_AHEAD_BYTES) {
+            self.bytes = vec![0; length.max(READ_AHEAD_BYTES)];
+        }
+        (self.start, self.filled) = (offset, 0);
+        while self.filled < self.bytes.len() {
+            match file.read_at(&mut self.bytes[self.filled..], offset + self.filled as u64) {
+                Ok(0) => break,
+                Ok(n) => self.filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // What is unreadable further on does not hide what is asked for.
+                Err(_) if self.filled >= length => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 }

@@ -38,6 +38,7 @@ pub mod record;
 pub mod recovery;
 pub mod segment;
 pub mod sidecar;
+pub mod verify;
 pub mod watermark;
 pub mod zone_meta;
 

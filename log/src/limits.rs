@@ -25,6 +25,9 @@ pub const INFLIGHT_BYTES_MAX: u64 = 16 << 20;
 pub const APPEND_QUEUE_BYTES_MAX: usize = 64 << 20;
 /// Zeros written ahead of the tail while batches are small.
 pub const ZERO_AHEAD_BYTES: u64 = 1 << 20;
+/// Zeros of one write. The page cache keeps what one write brought as one large folio, and syncing a page of a folio of
+/// a megabyte costs half as much again as one of 64 KiB.
+pub const ZERO_WRITE_BYTES: usize = 64 << 10;
 /// Batches above this switch writing ahead off: their cost is bandwidth, not the sync.
 pub const ZERO_AHEAD_BATCH_BYTES_MAX: u64 = 64 << 10;
 /// How long an accepted record may wait for its sync, and an idle log for its watermark.
@@ -33,6 +36,8 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_millis(10);
 pub const RESERVE_BYTES: u64 = 256 << 20;
 /// Bytes appended between two looks at the disk's free space.
 pub const SPACE_CHECK_BYTES: u64 = 4 << 20;
+/// Findings that one verification lists; more are only counted.
+pub const VERIFY_FINDINGS_MAX: usize = 1000;
 /// Segment files held open for reading.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 

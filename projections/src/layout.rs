@@ -216,6 +216,24 @@ mod tests {
         assert!(PLACE.applied_key() < PLACE.cur_bound(Table::Inode, b""));
     }
 
+    #[test]
+    fn the_bytes_on_disk_stay_what_they_are() {
+        let place = Place { slot: 0x0102, generation: 3 };
+        let head = [0, 0, 1, 2, 0, 0, 0, 3];
+        let key = RowKey::dentry(Inode(0x0a), b"n");
+        let name = [0, 0, 0, 0, 0, 0, 0, 10, b'n'];
+        assert_eq!(place.cur_key(&key), [&head[..], &[5, 0], &name].concat());
+        let tail = [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe];
+        assert_eq!(place.old_key(&key, Seq(1)), [&head[..], &[5, 1], &name, &tail].concat());
+        assert_eq!(place.applied_key(), [&head[..], &[0, 0], b"applied"].concat());
+        assert_eq!(live_key(0x0102), [&[0, 0, 1, 2, 0, 0, 0, 0, 0, 0], &b"live"[..]].concat());
+        assert_eq!(next_key(0x0102), [&[0, 0, 1, 2, 0, 0, 0, 0, 0, 0], &b"next"[..]].concat());
+        assert_eq!(encode_cur(Seq(0x0102), true, b"v")[..], [2, 1, 0, 0, 0, 0, 0, 0, 1, b'v']);
+        assert_eq!(encode_cur(Seq(1), false, b"")[..], [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(encode_old(Seq(0x0102), b"v")[..], [2, 1, 0, 0, 0, 0, 0, 0, b'v']);
+        assert_eq!(encode_number(5)[..], [5, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
     proptest! {
         #[test]
         fn rows_are_read_as_written(name in "[a-z]{0,9}", begin in 0u64.., more in 1u64.., first: bool, value: Vec<u8>) {

@@ -103,7 +103,7 @@ impl Operation for WriteAt<'_> {
             WritePosition::At(offset) => offset,
             WritePosition::End => node.row.size,
         };
-        let end = offset.checked_add(length).unwrap_or(u64::MAX);
+        let end = offset.saturating_add(length);
         check_size(&node, end)?;
         let whole = offset == 0 && length >= node.row.size;
         let body = match node.row.content {

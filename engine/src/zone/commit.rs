@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use nexus_log::env::Env;
 use nexus_log::event::{Context, Reason};
 use nexus_log::ids::ChunkHash;
-use nexus_log::ids::{CommitTime, Inode, Seq, Term};
+use nexus_log::ids::{CommitTime, Inode, Seq};
 use nexus_log::log::AppendRefused;
 use nexus_log::record::{Chunk, Draft, Payload, Record};
-use nexus_projections::apply::{ApplyError, apply};
+use nexus_projections::apply::{ApplyError, INDEXED_CHUNK_BYTES_MIN, apply};
 use nexus_projections::loads::{Loaded, Loads, ReadThrough};
 
 use super::errors::{damaged, outcome_unknown, poisoned_error, store_error};
-use super::{Core, Inner};
+use super::{Core, Inner, SOLO_TERM};
 use crate::decide::{Operation, Turn};
 use crate::error::{Error, Result};
 use crate::gate::Authorized;
@@ -71,8 +71,10 @@ impl Inner {
         payload: Option<&Payload>,
     ) -> std::result::Result<Committed<O::Reply>, Refusal> {
         let core = self.writable_core()?;
-        for _ in 0..TURN_RETRIES_MAX {
-            let loads = self.load(&core, context, operation, payload)?;
+        // What small records change is mostly in memory; where it is not, the second try loads it.
+        let indexed = payload.is_some_and(|p| p.chunks().iter().any(|c| c.length >= INDEXED_CHUNK_BYTES_MIN));
+        for attempt in 0..TURN_RETRIES_MAX {
+            let loads = self.load(&core, context, operation, payload, indexed || attempt > 0)?;
             match self.turn(&core, context, operation, payload, &loads)? {
                 Turned::Appended(reply, seq) => {
                     return Ok(Committed { reply, seq: Some(seq), state: seq, core });
@@ -85,18 +87,19 @@ impl Inner {
         Err(Error::new(Reason::Busy, "others change the same things too fast; try again").into())
     }
 
-    /// Decides once outside the sequencer, to load what the decision and its rows need.
+    /// Decides once outside the sequencer, to load what the decision needs, and its rows too where `rows_too`.
     fn load<O: Operation>(
         &self,
         core: &Core,
         context: &Context,
         operation: &O,
         payload: Option<&Payload>,
+        rows_too: bool,
     ) -> Result<Loads> {
         let rows = ReadThrough::new(&core.tables);
         let turn = Turn { seq: core.newest().next(), is_open: &|inode| self.is_open(inode) };
         match operation.decide(&rows, &turn) {
-            Ok(decision) if !decision.events.is_empty() => {
+            Ok(decision) if rows_too && !decision.events.is_empty() => {
                 let record = self.record(&turn, CommitTime(0), context, decision.events, payload);
                 match apply(&record, &rows) {
                     Ok(_) => {}
@@ -176,7 +179,7 @@ impl Inner {
         Record {
             identity: self.identity,
             seq: turn.seq,
-            term: Term(1),
+            term: SOLO_TERM,
             commit_time,
             context: context.clone(),
             chunks: chunks.collect(),

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nexus_log::env::Env;
 use nexus_log::event::Reason;
-use nexus_log::ids::{CommitTime, Inode, Seq, ZoneIdentity};
+use nexus_log::ids::{CommitTime, Inode, Seq, Term, ZoneIdentity};
 use nexus_log::log::{Log, LogOptions, RecoveryReport};
 use nexus_projections::store::Store;
 use nexus_projections::zone_tables::ZoneTables;
@@ -45,6 +45,9 @@ pub use open::RootAttributes;
 use refusals::Refusals;
 pub use staging::ContentWriter;
 pub use upkeep::{RebuildReport, TableDigest};
+
+/// The term of every record of a zone without replicas.
+const SOLO_TERM: Term = Term(1);
 
 /// How a zone is driven.
 #[derive(Clone, Copy, Debug, Default)]

@@ -29,8 +29,61 @@ pub struct ContentWriter<'z> {
     ready_bytes: usize,
     size: u64,
     body: Option<Body>,
-    /// `None` once the content is not worth an id.
-    hasher: Option<blake3::Hasher>,
+    id: ContentId,
+}
+
+/// The hash of the whole content on its way. While there is one chunk only, its own hash will say it.
+enum ContentId {
+    OneChunk(Bytes),
+    Several(Box<blake3::Hasher>),
+    /// Not worth hashing.
+    None,
+}
+
+impl ContentId {
+    fn hasher(&mut self) -> Option<&mut blake3::Hasher> {
+        if let ContentId::OneChunk(chunk) = self {
+            let mut hasher = Box::new(blake3::Hasher::new());
+            hasher.update(chunk);
+            *self = ContentId::Several(hasher);
+        }
+        match self {
+            ContentId::Several(hasher) => Some(hasher),
+            _ => None,
+        }
+    }
+
+    fn chunk(&mut self, chunk: &Bytes) {
+        match self {
+            ContentId::OneChunk(first) if first.is_empty() => *first = chunk.clone(),
+            _ => {
+                if let Some(hasher) = self.hasher() {
+                    hasher.update(chunk);
+                }
+            }
+        }
+    }
+
+    fn hole(&mut self, bytes: u64) {
+        if bytes > HASHED_HOLE_BYTES_MAX {
+            *self = ContentId::None;
+        }
+        let Some(hasher) = self.hasher() else { return };
+        let zeros = [0; 4096];
+        let mut rest = bytes as usize;
+        while rest > 0 {
+            let take = rest.min(zeros.len());
+            hasher.update(&zeros[..take]);
+            rest -= take;
+        }
+    }
+
+    fn finish(&self) -> Option<ChunkHash> {
+        match self {
+            ContentId::Several(hasher) => Some(ChunkHash(*hasher.finalize().as_bytes())),
+            ContentId::OneChunk(_) | ContentId::None => None,
+        }
+    }
 }
 
 impl Zone {
@@ -46,7 +99,7 @@ impl Zone {
             ready_bytes: 0,
             size: 0,
             body: None,
-            hasher: Some(blake3::Hasher::new()),
+            id: ContentId::OneChunk(Bytes::new()),
         }
     }
 }
@@ -61,9 +114,6 @@ impl ContentWriter<'_> {
 
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.grow(bytes.len() as u64)?;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(bytes);
-        }
         while !bytes.is_empty() {
             let take = bytes.len().min(CHUNK_BYTES_MAX - self.chunk.len());
             self.chunk.extend_from_slice(&bytes[..take]);
@@ -80,18 +130,7 @@ impl ContentWriter<'_> {
         self.end_chunk()?;
         self.grow(bytes)?;
         self.chunk_offset += bytes;
-        if bytes > HASHED_HOLE_BYTES_MAX {
-            self.hasher = None;
-        }
-        if let Some(hasher) = &mut self.hasher {
-            let zeros = [0; 4096];
-            let mut rest = bytes as usize;
-            while rest > 0 {
-                let take = rest.min(zeros.len());
-                hasher.update(&zeros[..take]);
-                rest -= take;
-            }
-        }
+        self.id.hole(bytes);
         Ok(())
     }
 
@@ -100,6 +139,7 @@ impl ContentWriter<'_> {
             return Ok(());
         }
         let chunk = self.chunk.split().freeze();
+        self.id.chunk(&chunk);
         if self.ready_bytes + chunk.len() > RECORD_PAYLOAD_BYTES_MAX {
             self.store()?;
         }
@@ -148,7 +188,7 @@ impl ContentWriter<'_> {
         if self.body.is_some() {
             self.store()?;
         }
-        let content_id = self.hasher.take().map(|h| ChunkHash(*h.finalize().as_bytes()));
+        let content_id = self.id.finish();
         let size = self.size;
         let stored = self.body;
         let (payload, pieces) = match self.take_ready() {

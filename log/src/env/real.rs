@@ -1,6 +1,7 @@
 //! The machine's own disk, clock and randomness.
 #![expect(clippy::disallowed_methods, reason = "this module is where the banned calls live")]
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Read, Seek, Write};
@@ -29,8 +30,10 @@ impl Disk for RealDisk {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         self.create_dir_all(parent)?;
         match fs::create_dir(path) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
+            // Somebody else may have made it meanwhile; a file in its place is an error.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            Err(e) => return Err(e),
+            Ok(()) => {}
         }
         self.sync_dir(parent)
     }
@@ -137,18 +140,48 @@ impl Clock for RealClock {
     }
 }
 
+/// The kernel's random source, read in blocks: two salts per record are not worth two system calls.
 #[derive(Debug)]
 pub struct RealRandom;
 
+const RANDOM_BLOCK_BYTES: usize = 1024;
+
+struct RandomBlock {
+    bytes: [u8; RANDOM_BLOCK_BYTES],
+    used: usize,
+}
+
+thread_local! {
+    static BLOCK: RefCell<RandomBlock> =
+        const { RefCell::new(RandomBlock { bytes: [0; RANDOM_BLOCK_BYTES], used: RANDOM_BLOCK_BYTES }) };
+}
+
 impl Random for RealRandom {
     fn fill(&self, bytes: &mut [u8]) {
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-                Ok(n) => filled += n,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(e) => panic!("the kernel's random source failed: {e}"),
+        if bytes.len() > RANDOM_BLOCK_BYTES {
+            return fill_from_kernel(bytes);
+        }
+        BLOCK.with_borrow_mut(|block| {
+            if block.used + bytes.len() > RANDOM_BLOCK_BYTES {
+                fill_from_kernel(&mut block.bytes);
+                block.used = 0;
             }
+            let taken = &mut block.bytes[block.used..block.used + bytes.len()];
+            bytes.copy_from_slice(taken);
+            // What was handed out is not kept.
+            taken.fill(0);
+            block.used += bytes.len();
+        });
+    }
+}
+
+fn fill_from_kernel(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(n) => filled += n,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => panic!("the kernel's random source failed: {e}"),
         }
     }
 }

@@ -8,8 +8,9 @@ use parking_lot::RwLock;
 use super::segments::{Index, MemoryIndex, Segment};
 use super::{ReadError, Shared};
 use crate::cursor::Cursor;
-use crate::env::{DiskFile, OpenMode};
+use crate::env::{DiskFile, OpenMode, read_exact_at};
 use crate::ids::{CommitTime, Seq};
+use crate::record::{Expected, PREFIX_BYTES, Prefix};
 use crate::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, file_name};
 use crate::sidecar::{Sidecar, sidecar_file_name};
 
@@ -94,14 +95,35 @@ impl Shared {
         }
     }
 
+    /// The prefix of the record `seq` and where it stands. A sidecar's offset is a hint; the prefix says what it is.
+    pub(super) fn prefix_in(&self, segment: &Segment, seq: Seq) -> Result<(u64, Prefix), ReadError> {
+        let offset = self.offset_in(segment, seq)?;
+        let mut head = [0; PREFIX_BYTES];
+        read_exact_at(&*segment.file, &mut head, offset).map_err(ReadError::Io)?;
+        let expected = Expected { identity: self.identity, seq: Some(seq), previous_crc: None };
+        let prefix = Prefix::check(&head, &segment.header.seed(), &expected)
+            .map_err(|why| ReadError::damage(seq, segment.header.first, offset, why.into()))?;
+        Ok((offset, prefix))
+    }
+
+    /// Looks in the segment that holds `seq`, and once more where a damaged sidecar led astray.
+    pub(super) fn in_segment_of<T>(
+        &self,
+        seq: Seq,
+        look: impl Fn(&Segment) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let (segment, next) = self.segment_of(seq)?;
+        match look(&segment) {
+            Err(error) if error.may_be_misled() && self.distrust(&segment, next)? => look(&self.segment_of(seq)?.0),
+            result => result,
+        }
+    }
+
     fn time_in(&self, segment: &Segment, seq: Seq) -> Result<CommitTime, ReadError> {
         let at = (seq.0 - segment.header.first.0) as usize;
         match &segment.index {
             Index::Memory(index) => Ok(*index.read().times.get(at).expect("a flushed record is in the index")),
-            Index::Sealed(sidecar) => {
-                let time = sidecar.time_of(seq).map_err(|source| ReadError::Index { seq, source })?;
-                Ok(time.expect("the sidecar covers its segment"))
-            }
+            Index::Sealed(_) => Ok(self.prefix_in(segment, seq)?.1.commit_time),
         }
     }
 }
@@ -119,9 +141,9 @@ pub(super) fn read_header(
 }
 
 /// The first block of a segment file, or what there is of it.
-pub(super) fn header_block(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+pub(crate) fn header_block(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
     let mut block = vec![0; file.len()?.min(SEGMENT_HEADER_BYTES) as usize];
-    crate::env::read_exact_at(file, &mut block, 0)?;
+    read_exact_at(file, &mut block, 0)?;
     Ok(block)
 }
 
@@ -129,8 +151,7 @@ impl super::Log {
     /// Commit time of a flushed record.
     pub fn time_of(&self, seq: Seq) -> Result<CommitTime, ReadError> {
         self.shared.check_flushed(seq)?;
-        let (segment, _) = self.shared.segment_of(seq)?;
-        self.shared.time_in(&segment, seq)
+        self.shared.in_segment_of(seq, |segment| self.shared.time_in(segment, seq))
     }
 
     /// The last flushed record whose commit time is not later than `time`; `None` if the zone begins later.

@@ -10,6 +10,7 @@
 //! 2. Drafts are appended in seq order by one sequencer; here that is asserted.
 //! 3. After a failed append every waiter and every later append gets the same error; reading what was flushed goes on.
 
+mod inspect;
 mod locate;
 mod open;
 mod read;
@@ -32,8 +33,13 @@ use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES, SPACE_CHECK_BYTES};
 use crate::record::Draft;
 use crate::watermark::Watermark;
 
-pub use open::{Cut, OpenError, Opened, RecoveryPlan, RecoveryReport, SEGMENTS, inspect};
+pub use inspect::{RecoveryPlan, inspect};
+pub(crate) use inspect::{look, read_watermark, segments_in};
+pub(crate) use locate::header_block;
+pub(crate) use open::WATERMARK;
+pub use open::{Cut, OpenError, Opened, RecoveryReport, SEGMENTS};
 pub use read::{ReadError, RecordReader};
+pub(crate) use seal::leaf_of;
 use segments::Segments;
 use ticker::Ticker;
 
@@ -97,8 +103,9 @@ struct Shared {
     first: Seq,
     options: LogOptions,
     queue: Mutex<Queue>,
-    /// Signalled when `flushed` moves, the role of the writer is free, or the log is poisoned.
-    progress: Condvar,
+    /// Who waits for a batch sleeps on the one of its parity: the batch that is being written, or the next. So the end
+    /// of a batch wakes those who are in it, and of the others only the one who writes next.
+    batch_done: [Condvar; 2],
     /// Signalled when the ticker has something to do.
     work: Condvar,
     flushed: AtomicU64,
@@ -115,6 +122,8 @@ struct Queue {
     /// In seq order; the first `taken` are being written.
     unflushed: VecDeque<Arc<Draft>>,
     taken: usize,
+    /// Batches finished.
+    batches: usize,
     bytes: usize,
     appended: Seq,
     appended_time: CommitTime,

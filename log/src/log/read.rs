@@ -12,7 +12,7 @@ use crate::env::read_exact_at;
 use crate::event::EventError;
 use crate::ids::{ChunkHash, ChunkRef, Seq};
 use crate::limits::{CHUNK_BYTES_MAX, SALT_BYTES};
-use crate::record::{BadBody, Expected, PREFIX_BYTES, Prefix, Record};
+use crate::record::{BadBody, PREFIX_BYTES, Record};
 use crate::sidecar::SidecarError;
 
 /// Why something in the log could not be read.
@@ -66,6 +66,15 @@ impl ReadError {
     pub fn is_damage(&self) -> bool {
         matches!(self, ReadError::Damage { .. } | ReadError::Header { .. } | ReadError::Content { .. })
     }
+
+    /// May a damaged sidecar be the cause?
+    pub(super) fn may_be_misled(&self) -> bool {
+        match self {
+            ReadError::Index { .. } => true,
+            ReadError::Io(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+            error => error.is_damage(),
+        }
+    }
 }
 
 impl Log {
@@ -118,23 +127,11 @@ impl Shared {
         if chunk.length as usize > CHUNK_BYTES_MAX {
             return Err(ReadError::Content { seq: chunk.seq });
         }
-        let (segment, next) = self.segment_of(chunk.seq)?;
-        match self.read_chunk_in(&segment, chunk) {
-            Err(error) if error.is_damage() && self.distrust(&segment, next)? => {
-                let (segment, _) = self.segment_of(chunk.seq)?;
-                self.read_chunk_in(&segment, chunk)
-            }
-            result => result,
-        }
+        self.in_segment_of(chunk.seq, |segment| self.read_chunk_in(segment, chunk))
     }
 
     fn read_chunk_in(&self, segment: &Segment, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
-        let offset = self.offset_in(segment, chunk.seq)?;
-        let mut head = [0; PREFIX_BYTES];
-        read_exact_at(&*segment.file, &mut head, offset).map_err(ReadError::Io)?;
-        let expected = Expected { identity: self.identity, seq: Some(chunk.seq), previous_crc: None };
-        let prefix = Prefix::check(&head, &segment.header.seed(), &expected)
-            .map_err(|why| ReadError::damage(chunk.seq, segment.header.first, offset, why.into()))?;
+        let (offset, prefix) = self.prefix_in(segment, chunk.seq)?;
         let start = SALT_BYTES as u64 + u64::from(chunk.offset);
         if start + u64::from(chunk.length) > u64::from(prefix.payload_length) {
             return Err(ReadError::Content { seq: chunk.seq });
@@ -192,7 +189,7 @@ impl RecordReader {
     /// As `read`; where a damaged sidecar led astray, the segment is walked instead.
     fn read_surely(&mut self) -> Result<Record, ReadError> {
         let result = self.read();
-        if !result.as_ref().is_err_and(ReadError::is_damage) {
+        if !result.as_ref().is_err_and(ReadError::may_be_misled) {
             return result;
         }
         let shared = &self.log.shared;

@@ -7,20 +7,18 @@ use super::{Log, ReadError, Shared};
 use crate::cursor::{Cursor, Found};
 use crate::ids::Seq;
 use crate::merkle::{self, CompactRange, LeafEntry, Root};
-use crate::record::{BadBody, Record};
+use crate::record::Record;
 use crate::segment::SEGMENT_HEADER_BYTES;
 use crate::sidecar::{SegmentEnd, Sidecar, SidecarBuilder, sidecar_file_name};
 
-/// The leaf hash of a record as found.
-pub(crate) fn leaf_of(found: &Found) -> Result<([u8; 32], Record), BadBody> {
-    let record = found.body.decode()?;
+/// The leaf hash of a record as found, decoded.
+pub(crate) fn leaf_of(found: &Found, record: &Record) -> [u8; 32] {
     let payload = found.body.payload();
     let salt = payload.first_chunk::<16>();
     let chunks = record.chunks.iter().map(|c| (u64::from(c.offset), c.length, c.hash.0));
     let meta_hash = merkle::meta_hash(found.body.meta());
     let payload_root = merkle::payload_root(salt, chunks);
-    let entry = LeafEntry::new(record.identity, record.seq, record.commit_time, &meta_hash, &payload_root);
-    Ok((entry.leaf_hash(), record))
+    LeafEntry::new(record.identity, record.seq, record.commit_time, &meta_hash, &payload_root).leaf_hash()
 }
 
 impl Shared {
@@ -69,7 +67,8 @@ fn next_leaf(cursor: &mut Cursor, segment: Seq) -> Result<(Found, [u8; 32]), Rea
     let (offset, seq) = (cursor.offset(), cursor.next_seq());
     let damage = |why| ReadError::damage(seq, segment, offset, why);
     let found = cursor.next_checked().map_err(ReadError::Io)?.map_err(damage)?;
-    let (leaf, _) = leaf_of(&found).map_err(|why| damage(why.into()))?;
+    let record = found.body.decode().map_err(|why| damage(why.into()))?;
+    let leaf = leaf_of(&found, &record);
     Ok((found, leaf))
 }
 

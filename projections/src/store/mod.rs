@@ -15,8 +15,8 @@ use std::error::Error;
 
 use bytes::Bytes;
 
+pub use self::fjall::{FjallOptions, FjallStore};
 pub use btree::BTreeStore;
-pub use fjall::{FjallOptions, FjallStore};
 
 /// What keys that live and die together begin with: a zone's slot and a generation of its tables.
 pub const PREFIX_BYTES: usize = 8;

@@ -63,7 +63,7 @@ pub(super) const PATHS: &[PathRule] = &[
     PathRule { path: &["rustix"], places: &["log/src/env", "tools/cli"], why: "system calls go through the env seam" },
     PathRule {
         path: &["std", "thread"],
-        places: &["log/src/log", "tools"],
+        places: &["log/src/log", "engine/src/zone/keeper", "tools"],
         why: "appender, sequencer and flusher are steppable cores; a thread that drives one is named here",
     },
     PathRule {

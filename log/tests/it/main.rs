@@ -1,0 +1,16 @@
+//! The log as its callers see it, on disks that fail: one binary, one module per promise.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod forged;
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod recovery_cases;
+#[cfg(test)]
+mod verifying;
+#[cfg(test)]
+mod zone;
