@@ -124,7 +124,6 @@ fn an_export_does_not_write_through_a_symlink() {
     tree::file(&bench.path("victim"), b"untouched");
     tree::symlink("../victim", &bench.path("out/large"));
     bench.assert_holds("/t", &source, "out");
-    assert_eq!(compare(&bench.path("elsewhere"), &bench.path("elsewhere")), Vec::<String>::new());
     assert_eq!(rustix::fs::lstat(bench.path("victim")).unwrap().st_size, 9);
     assert_eq!(rustix::fs::lstat(bench.path("elsewhere")).unwrap().st_nlink, 2);
     assert!(rustix::fs::lstat(bench.path("elsewhere/f1")).is_err());
