@@ -149,6 +149,51 @@ fn an_export_of_the_past_is_the_tree_of_that_time() {
 }
 
 #[test]
+fn the_comparer_finds_every_kind_of_difference() {
+    let bench = Bench::new();
+    let source = bench.path("in");
+    tree::small(&source);
+    tree::sparse(&source.join("holes"), 20 << 20, &[(0, vec![1])]);
+    bench.import(&source, "/t");
+    let out = bench.path("out");
+    let planted: [(&str, &dyn Fn()); 11] = [
+        ("missing", &|| tree::remove(&out.join("a/f1"))),
+        ("too many", &|| tree::file(&out.join("extra"), b"")),
+        ("mode", &|| tree::mode(&out.join("a/f2"), 0o4755)),
+        ("mode", &|| {
+            tree::remove(&out.join("a/f2"));
+            tree::symlink("f3", &out.join("a/f2"));
+        }),
+        ("owner", &|| tree::owner(&out.join("a/s"), 1, 0)),
+        ("mtime", &|| tree::times(&out.join("b"), (0, 0), (1_500_000_000, 6))),
+        ("extended attributes", &|| tree::xattr(&out.join("a/f7"), "user.x", b"2")),
+        ("content at byte 99", &|| {
+            let mut bytes = tree::bytes(100, 1);
+            bytes[99] ^= 1;
+            tree::file(&out.join("b/f1"), &bytes);
+        }),
+        ("target", &|| {
+            tree::remove(&out.join("c/s"));
+            tree::symlink("f4", &out.join("c/s"));
+        }),
+        ("is not the same file", &|| {
+            tree::remove(&out.join("c/zlink"));
+            tree::file(&out.join("c/zlink"), &tree::bytes(500, 5));
+        }),
+        ("holes", &|| tree::file(&out.join("holes"), &[vec![1], vec![0; (20 << 20) - 1]].concat())),
+    ];
+    for (what, plant) in planted {
+        bench.export_with("/t", &out, ExportOptions { delete: true, checksum: true });
+        if what == "holes" {
+            assert_eq!(compare(&source, &out), Vec::<String>::new());
+        }
+        plant();
+        let found = compare(&source, &out);
+        assert!(found.iter().any(|line| line.contains(what)), "{what} in {found:?}");
+    }
+}
+
+#[test]
 fn progress_only_grows_and_ends_at_what_the_report_says() {
     let bench = Bench::new();
     let source = bench.path("in");
