@@ -422,6 +422,8 @@ impl Inner {
             let _ = self.commit(&Dispatch::internal(), context, &facts, None);
         }
         if opened {
+            // Under the lock, so that a keeper about to sleep sees the window.
+            let _state = self.upkeep.lock();
             self.work.notify_one();
         }
     }
