@@ -9,6 +9,8 @@ mod forged;
 #[cfg(test)]
 mod fuzzing;
 #[cfg(test)]
+mod group_commit;
+#[cfg(test)]
 mod lying_disk;
 #[cfg(test)]
 mod power_cut;
