@@ -4,7 +4,7 @@ use nexus_log::cursor::Cursor;
 use nexus_log::env::{Disk, MemoryDisk, OpenMode, SeededRandom};
 use nexus_log::event::{Event, XattrSet, ZoneCreated};
 use nexus_log::ids::Seq;
-use nexus_log::record::{Expected, PREFIX_BYTES, Prefix, Seed};
+use nexus_log::record::{BadPrefix, Expected, PREFIX_BYTES, Prefix, Seed};
 use nexus_log::segment::SEGMENT_HEADER_BYTES;
 use proptest::prelude::*;
 
@@ -126,6 +126,25 @@ proptest! {
         let found = cursor_over(&disk, 1).next_checked().unwrap().unwrap();
         prop_assert_eq!(found.body.decode_and_hash().unwrap(), made.record);
         prop_assert_eq!(found.end() % 8, 0);
+    }
+}
+
+/// The same seed, another zone or another life of it (R11).
+#[test]
+fn a_prefix_of_another_zone_or_incarnation_is_foreign() {
+    let mut own = [0; PREFIX_BYTES];
+    own[4] = 1;
+    own[8..24].copy_from_slice(&IDENTITY.zone.0);
+    own[24..32].copy_from_slice(&IDENTITY.incarnation.0.to_le_bytes());
+    own[32] = 1;
+    own[56] = 16;
+    let expected = Expected { identity: IDENTITY, seq: Some(Seq(1)), previous_crc: Some(0) };
+    let check = |prefix| Prefix::check(&checksummed(prefix), &Seed::new(&SEED), &expected);
+    assert!(check(own).is_ok());
+    for at in 8..32 {
+        let mut foreign = own;
+        foreign[at] ^= 1;
+        assert_eq!(check(foreign), Err(BadPrefix::Foreign), "byte {at}");
     }
 }
 
