@@ -207,13 +207,14 @@ impl<P: Prior> Walk<'_, P> {
     }
 }
 
-/// The path of an inode by its first link, for people; `None` where a parent is gone.
+/// The path of an inode by its first link, for people; `None` where it has no name, or a parent is gone.
 pub(crate) fn path_of<P: Prior>(rows: &P, inode: Inode) -> Found<Option<Vec<u8>>, P> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut at = inode;
     while at != Inode::ROOT {
         let Some(node) = inode_row(rows, at)? else { return Ok(None) };
-        if names.len() > crate::path::PATH_BYTES_MAX {
+        // The row of an unlinked file that is held open still says where it was.
+        if node.row.nlink == 0 || names.len() > crate::path::PATH_BYTES_MAX {
             return Ok(None);
         }
         names.push(node.row.name);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_log::event::Syscall;
+use nexus_log::event::{Reason, Syscall};
 use nexus_log::ids::{Inode, Seq};
 use nexus_log::record::Payload;
 
@@ -205,7 +205,7 @@ impl Zone {
     ) -> Result<Done<Inode>> {
         if bytes.len() > WRITE_BYTES_MAX {
             let message = format!("an append is one step of at most {WRITE_BYTES_MAX} bytes");
-            return Err(Error::new(nexus_log::event::Reason::TooLarge, message));
+            return Err(Error::new(Reason::TooLarge, message));
         }
         self.write_part(caller, target.into(), WritePosition::End, bytes, durability)
     }
@@ -403,6 +403,10 @@ impl Inner {
 
     /// A refusal becomes an event: the first of its kind at once, repeats as a count.
     pub(super) fn note_refusal(&self, call: &Call<'_>, error: &Error) {
+        // These say that the zone could not answer, not that it answered no; there is nowhere to record them.
+        if matches!(error.kind, Reason::OutcomeUnknown | Reason::Unavailable | Reason::NoSpace) {
+            return;
+        }
         let context = call.caller.context();
         let now = self.env.clock.boot_ns();
         let inode = error.inode.or(call.inode);

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use nexus_log::env::Env;
 use nexus_log::event::{Context, Reason};
 use nexus_log::ids::ChunkHash;
-use nexus_log::ids::{CommitTime, Inode, Seq, Term};
+use nexus_log::ids::{CommitTime, Inode, Seq};
 use nexus_log::log::AppendRefused;
 use nexus_log::record::{Chunk, Draft, Payload, Record};
 use nexus_projections::apply::{ApplyError, INDEXED_CHUNK_BYTES_MIN, apply};
 use nexus_projections::loads::{Loaded, Loads, ReadThrough};
 
 use super::errors::{damaged, outcome_unknown, poisoned_error, store_error};
-use super::{Core, Inner};
+use super::{Core, Inner, SOLO_TERM};
 use crate::decide::{Operation, Turn};
 use crate::error::{Error, Result};
 use crate::gate::Authorized;
@@ -179,7 +179,7 @@ impl Inner {
         Record {
             identity: self.identity,
             seq: turn.seq,
-            term: Term(1),
+            term: SOLO_TERM,
             commit_time,
             context: context.clone(),
             chunks: chunks.collect(),

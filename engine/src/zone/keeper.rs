@@ -57,7 +57,9 @@ impl Inner {
                     return;
                 }
                 if !state.wanted {
-                    match self.refusals.lock().closes_in(self.env.clock.boot_ns()) {
+                    // Taken out of the lock: whoever is refused needs it while this thread sleeps.
+                    let closes_in = self.refusals.lock().closes_in(self.env.clock.boot_ns());
+                    match closes_in {
                         Some(ns) => {
                             self.work.wait_for(&mut state, Duration::from_nanos(ns.max(1)));
                         }

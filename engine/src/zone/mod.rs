@@ -27,9 +27,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nexus_log::env::Env;
+use nexus_log::env::{DirLock, Env};
 use nexus_log::event::Reason;
-use nexus_log::ids::{CommitTime, Inode, Seq, ZoneIdentity};
+use nexus_log::ids::{CommitTime, Inode, Seq, Term, ZoneIdentity};
 use nexus_log::log::{Log, LogOptions, RecoveryReport};
 use nexus_projections::store::Store;
 use nexus_projections::zone_tables::ZoneTables;
@@ -45,6 +45,9 @@ pub use open::RootAttributes;
 use refusals::Refusals;
 pub use staging::ContentWriter;
 pub use upkeep::{RebuildReport, TableDigest};
+
+/// The term of every record of a zone without replicas.
+const SOLO_TERM: Term = Term(1);
 
 /// How a zone is driven.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +77,8 @@ struct Inner {
     /// Replaced as a whole when the zone is opened again after a failure.
     core: RwLock<Arc<Core>>,
     refusals: Mutex<Refusals>,
+    /// The data directory's lock, held as long as anybody holds the zone.
+    lock: Mutex<Option<Box<dyn DirLock>>>,
     /// Inodes held open, and by how many handles.
     handles: Mutex<BTreeMap<Inode, u64>>,
     /// Signalled when the keeper has something to do, and when it has done something.
@@ -145,6 +150,11 @@ impl Zone {
         let core = self.inner.core();
         let seq = self.inner.resolve_at(&core, at)?;
         Ok(View::new(self.clone(), core.log.clone(), core.tables.view(seq), seq))
+    }
+
+    /// Keeps the data directory's lock until nobody holds the zone any more.
+    pub(crate) fn keep_lock(&self, lock: Box<dyn DirLock>) {
+        *self.inner.lock.lock() = Some(lock);
     }
 
     pub(crate) fn dispatch(&self) -> &Dispatch {

@@ -9,6 +9,7 @@ use nexus_log::env::Env;
 use nexus_log::event::{AuditGap, Event, Reason, Recovered, ZoneCreated};
 use nexus_log::ids::{CommitTime, Incarnation, Inode, Seq, ZoneId, ZoneIdentity};
 use nexus_log::log::{Log, OpenError, RecoveryReport};
+use nexus_log::record::Draft;
 use nexus_log::recovery::Proofs;
 use nexus_log::zone_meta::ZoneMeta;
 use nexus_projections::apply::{ApplyError, apply};
@@ -20,7 +21,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::errors::{damaged, poisoned_error, store_error};
 use super::keeper::Keeper;
-use super::{Core, Inner, Sequencer, Zone, ZoneOptions};
+use super::{Core, Inner, SOLO_TERM, Sequencer, Zone, ZoneOptions};
 use crate::decide::{Facts, ReleaseOrphans, system_context};
 use crate::error::{Error, Result};
 use crate::gate::Dispatch;
@@ -49,7 +50,8 @@ fn meta_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 impl Zone {
-    /// Creates a zone in `dir` and opens it. Its identity file is written last: until it stands there is no zone.
+    /// Creates a zone in `dir` and opens it. Its identity file is written last, when the first record is flushed: until
+    /// it stands there is no zone, and a zone has a root directory.
     pub(crate) fn found(
         env: &Env,
         dir: &Path,
@@ -60,18 +62,17 @@ impl Zone {
         options: ZoneOptions,
     ) -> Result<Zone> {
         let identity = ZoneIdentity { zone: ZoneId(env.random.bytes16()), incarnation: Incarnation(1) };
-        let log = Log::create(env, dir, identity, Seq::FIRST, options.log).map_err(open_error)?;
-        log.close().map_err(poisoned_error)?;
         let created = CommitTime(env.clock.wall_ns());
+        let log = Log::create(env, dir, identity, Seq::FIRST, options.log).map_err(open_error)?;
+        let (mode, uid, gid) = (root.mode, root.uid, root.gid);
+        let event = ZoneCreated { name: name.to_owned(), mode, uid, gid };
+        let position = (Seq::FIRST, SOLO_TERM, created);
+        let draft = Draft::new(&*env.random, position, &system_context(), &[event.into()], None);
+        log.append(draft).expect("an empty log takes a record");
+        log.close().map_err(poisoned_error)?;
         let meta = ZoneMeta { identity, name: name.to_owned(), created, first_seq: Seq::FIRST };
         meta.write(&*env.disk, dir).map_err(meta_error)?;
-        let zone = Zone::open_with(env, dir, meta, slot, store, options)?;
-        if zone.log().appended().0 == Seq::ZERO {
-            let (mode, uid, gid) = (root.mode, root.uid, root.gid);
-            let event = ZoneCreated { name: name.to_owned(), mode, uid, gid };
-            zone.inner.record_facts(&system_context(), &[event.into()])?;
-        }
-        Ok(zone)
+        Zone::open_with(env, dir, meta, slot, store, options)
     }
 
     pub(crate) fn open(env: &Env, dir: &Path, slot: u32, store: Arc<dyn Store>, options: ZoneOptions) -> Result<Zone> {
@@ -101,6 +102,7 @@ impl Zone {
             dispatch: Dispatch::default(),
             core: RwLock::new(Arc::new(core)),
             refusals: Mutex::default(),
+            lock: Mutex::default(),
             handles: Mutex::new(BTreeMap::new()),
             upkeep: Mutex::default(),
             work: Condvar::new(),
@@ -125,6 +127,7 @@ impl Zone {
         let core = self.inner.core();
         core.log.flush().map_err(poisoned_error)?;
         self.inner.flush_for_close(&core)?;
+        *core.broken.lock() = Some("the zone was closed".into());
         core.log.close().map_err(poisoned_error)
     }
 }

@@ -103,8 +103,9 @@ struct Shared {
     first: Seq,
     options: LogOptions,
     queue: Mutex<Queue>,
-    /// Signalled when `flushed` moves, the role of the writer is free, or the log is poisoned.
-    progress: Condvar,
+    /// Who waits for a batch sleeps on the one of its parity: the batch that is being written, or the next. So the end
+    /// of a batch wakes those who are in it, and of the others only the one who writes next.
+    batch_done: [Condvar; 2],
     /// Signalled when the ticker has something to do.
     work: Condvar,
     flushed: AtomicU64,
@@ -121,6 +122,8 @@ struct Queue {
     /// In seq order; the first `taken` are being written.
     unflushed: VecDeque<Arc<Draft>>,
     taken: usize,
+    /// Batches finished.
+    batches: usize,
     bytes: usize,
     appended: Seq,
     appended_time: CommitTime,

@@ -164,6 +164,7 @@ impl Log {
         let queue = Queue {
             unflushed: VecDeque::new(),
             taken: 0,
+            batches: 0,
             bytes: 0,
             appended: plan.last,
             appended_time: plan.previous_time,
@@ -183,7 +184,7 @@ impl Log {
             first,
             options,
             queue: Mutex::new(queue),
-            progress: Condvar::new(),
+            batch_done: [Condvar::new(), Condvar::new()],
             work: Condvar::new(),
             flushed: AtomicU64::new(plan.last.0),
             space_budget: AtomicI64::new(0),

@@ -42,7 +42,7 @@ impl Shared {
                 let batch = queue.take_batch();
                 parking_lot::MutexGuard::unlocked(&mut queue, || self.write_batch(&batch));
             } else {
-                self.progress.wait(&mut queue);
+                self.batch_done[queue.batch_of(seq) % 2].wait(&mut queue);
             }
         }
     }
@@ -60,7 +60,17 @@ impl Shared {
         }
         queue.writing = false;
         queue.taken = 0;
-        self.progress.notify_all();
+        queue.batches += 1;
+        let (finished, poisoned) = (queue.batches - 1, queue.poisoned.is_some());
+        drop(queue);
+        // The next batch begins before those of this one are told.
+        let next = &self.batch_done[(finished + 1) % 2];
+        if poisoned {
+            next.notify_all();
+        } else {
+            next.notify_one();
+        }
+        self.batch_done[finished % 2].notify_all();
     }
 
     fn publish(&self, queue: &mut Queue, batch: &[Arc<Draft>], done: &BatchDone) {
@@ -72,6 +82,13 @@ impl Shared {
 }
 
 impl Queue {
+    /// The batch that a record which is not flushed belongs to, as far as can be told: the one being written or the
+    /// next, counted from the first.
+    fn batch_of(&self, seq: Seq) -> usize {
+        let in_flight = seq.0 - self.flushed.0 <= self.taken as u64;
+        self.batches + usize::from(self.writing && !in_flight)
+    }
+
     /// The records of the next batch; marks the writer's role as taken. The queue must not be empty.
     pub(super) fn take_batch(&mut self) -> Vec<Arc<Draft>> {
         assert!(!self.writing && self.taken == 0, "one batch is written at a time");

@@ -7,7 +7,7 @@ use std::time::Instant;
 use nexus_engine::{Durability, Error, NewFile, ZoneOptions};
 use nexus_log::log::Driver;
 
-use super::raw::Ring;
+use super::raw::{Growing, Ring};
 use super::report::{Latency, Report};
 use super::system::device_written_bytes;
 use super::{Bed, SMALL_BYTES, TURN, io_error, options_with};
@@ -132,9 +132,9 @@ pub(super) fn drivers(dir: &Path, pairs: usize, threads: usize, report: &mut Rep
     Ok(())
 }
 
-/// Larger content, one writer, against the same bytes written to the ring.
+/// Larger content, one writer, against the same bytes appended to a growing file.
 pub(super) fn content(dir: &Path, pairs: usize, bytes: usize, report: &mut Report) -> Result<(), Error> {
-    let ring = Ring::new(&dir.join("ring"), RING_BYTES).map_err(io_error("make the ring"))?;
+    let growing = Growing::new(&dir.join("growing")).map_err(io_error("make the growing file"))?;
     let bed = Bed::new(dir, "content", ZoneOptions::default())?;
     let creates = Creates::new(&bed, 1, bytes)?;
     let record = vec![7u8; bytes];
@@ -144,7 +144,7 @@ pub(super) fn content(dir: &Path, pairs: usize, bytes: usize, report: &mut Repor
         let (ours, latency) = turn(1, &|thread| creates.one(thread))?;
         device += device_written_bytes(dir) - written;
         count += creates.counter.load(Ordering::Relaxed) - made;
-        let (theirs, _) = turn(1, &|_| ring_append(&ring, &record))?;
+        let (theirs, _) = turn(1, &|_| growing.append(&record).map_err(io_error("write the growing file")))?;
         if pair > 0 {
             let mib = bytes as f64 / f64::from(1 << 20);
             rates.push((ours * mib, theirs * mib));

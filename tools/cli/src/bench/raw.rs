@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 
 /// A file written before, appended to round and round: no metadata of the file ever changes.
@@ -62,5 +63,25 @@ impl Ring {
             result?;
         }
         Ok(())
+    }
+}
+
+/// A file that grows with every append, as a log of large records does: each sync carries metadata of the file too.
+pub(super) struct Growing {
+    file: File,
+    offset: AtomicU64,
+}
+
+impl Growing {
+    pub(super) fn new(path: &Path) -> io::Result<Growing> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        Ok(Growing { file, offset: AtomicU64::new(0) })
+    }
+
+    /// Appends and syncs. For one thread.
+    pub(super) fn append(&self, record: &[u8]) -> io::Result<()> {
+        let offset = self.offset.fetch_add(record.len() as u64, Ordering::Relaxed);
+        self.file.write_all_at(record, offset)?;
+        self.file.sync_data()
     }
 }

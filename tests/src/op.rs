@@ -1,0 +1,145 @@
+//! A call as a value: it can be made on a zone, run through the model, printed and repeated.
+
+use nexus_engine::{AttributeChange, Caller, Durability, Entry, Error, NewFile, Target, XattrMode, Zone};
+use nexus_log::env::SplitMix64;
+use nexus_log::ids::{Inode, Seq};
+
+/// A name to be made, moved or removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    Path(Vec<u8>),
+    In(u64, Vec<u8>),
+}
+
+/// Something that exists or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Path(Vec<u8>),
+    Inode(u64),
+}
+
+impl Name {
+    fn entry(&self) -> Entry<'_> {
+        match self {
+            Name::Path(path) => Entry::Path(path),
+            Name::In(parent, name) => Entry::In(Inode(*parent), name),
+        }
+    }
+}
+
+impl Place {
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
+        match self {
+            Place::Path(path) => Target::Path(path),
+            Place::Inode(inode) => Target::Inode(Inode(*inode)),
+        }
+    }
+}
+
+/// Bytes told by how many and a seed, so that an operation prints short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Data {
+    pub seed: u64,
+    pub length: usize,
+}
+
+impl Data {
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut rng = SplitMix64::new(self.seed);
+        let words = (0..self.length.div_ceil(8)).flat_map(|_| rng.next_u64().to_le_bytes());
+        words.take(self.length).collect()
+    }
+}
+
+/// Whole content, from its start: data and holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Data(Data),
+    Hole(u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    Create { name: Name, new: NewFile, exclusive: bool },
+    Put { name: Name, parts: Vec<Part>, new: NewFile, attributes_too: bool },
+    Mkdir { name: Name, new: NewFile, exclusive: bool },
+    Symlink { name: Name, target: Vec<u8>, new: NewFile },
+    Link { place: Place, name: Name },
+    Write { place: Place, offset: u64, data: Data },
+    Append { place: Place, data: Data },
+    Truncate { place: Place, size: u64 },
+    SetAttributes { place: Place, change: AttributeChange, follow: bool },
+    SetXattr { place: Place, name: Vec<u8>, value: Vec<u8>, mode: XattrMode },
+    RemoveXattr { place: Place, name: Vec<u8> },
+    Rename { from: Name, to: Name, no_replace: bool },
+    Unlink { name: Name },
+    Rmdir { name: Name },
+}
+
+/// What a call answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub inode: u64,
+    /// The record, where one was made.
+    pub seq: Option<Seq>,
+}
+
+impl Op {
+    /// Is its content beyond one record, so that it is stored before the record that attaches it?
+    #[must_use]
+    pub fn is_staged(&self) -> bool {
+        let Op::Put { parts, .. } = self else { return false };
+        let data = parts.iter().map(|part| if let Part::Data(data) = part { data.length } else { 0 });
+        data.sum::<usize>() > nexus_engine::limits::RECORD_PAYLOAD_BYTES_MAX
+    }
+
+    /// Makes the call.
+    pub fn call(&self, zone: &Zone, caller: &Caller, durability: Durability) -> Result<Answer, Error> {
+        let d = durability;
+        let inode = |done: nexus_engine::Done<Inode>| Answer { inode: done.reply.0, seq: done.seq };
+        let created = |done: nexus_engine::Done<nexus_engine::Created>| {
+            let before = done.reply.inode.0 >> 16;
+            assert!(!done.reply.fresh || Some(Seq(before)) == done.seq, "{:?} is not of its record", done.reply);
+            Answer { inode: done.reply.inode.0, seq: done.seq }
+        };
+        match self {
+            Op::Create { name, new, exclusive } => zone.create(caller, name.entry(), new, *exclusive, d).map(created),
+            Op::Put { name, parts, new, attributes_too } => {
+                let mut writer = zone.content_writer(caller);
+                for part in parts {
+                    match part {
+                        Part::Data(data) => writer.write(&data.bytes())?,
+                        Part::Hole(bytes) => writer.hole(*bytes)?,
+                    }
+                }
+                let done = match attributes_too {
+                    true => zone.put_file(caller, name.entry(), new, writer, d),
+                    false => zone.put_content(caller, name.entry(), new, writer, d),
+                };
+                done.map(created)
+            }
+            Op::Mkdir { name, new, exclusive } => zone.mkdir(caller, name.entry(), new, *exclusive, d).map(created),
+            Op::Symlink { name, target, new } => zone.symlink(caller, name.entry(), target, new, d).map(created),
+            Op::Link { place, name } => zone.link(caller, place.target(), name.entry(), d).map(inode),
+            Op::Write { place, offset, data } => {
+                zone.write(caller, place.target(), *offset, &data.bytes(), d).map(inode)
+            }
+            Op::Append { place, data } => zone.append(caller, place.target(), &data.bytes(), d).map(inode),
+            Op::Truncate { place, size } => zone.truncate(caller, place.target(), *size, d).map(inode),
+            Op::SetAttributes { place, change, follow } => {
+                zone.set_attributes(caller, place.target(), change, *follow, d).map(inode)
+            }
+            Op::SetXattr { place, name, value, mode } => {
+                zone.set_xattr(caller, place.target(), name, value, *mode, d).map(inode)
+            }
+            Op::RemoveXattr { place, name } => zone.remove_xattr(caller, place.target(), name, d).map(inode),
+            Op::Rename { from, to, no_replace } => {
+                zone.rename(caller, from.entry(), to.entry(), *no_replace, d).map(inode)
+            }
+            Op::Unlink { name } => zone.unlink(caller, name.entry(), d).map(inode),
+            Op::Rmdir { name } => zone.rmdir(caller, name.entry(), d).map(inode),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The whole engine, by trying to break it.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod power;
+mod syscalls;
