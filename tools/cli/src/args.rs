@@ -32,6 +32,10 @@ Change:
   chown      set owner and group
   truncate   set a file's size
 
+Move trees:
+  import     make a tree of this machine a tree of the zone; again, and only changes move
+  export     make a tree of the zone a tree of this machine; likewise
+
 History:
   log        what happened: to a path, by an agent, in the zone
 
@@ -132,6 +136,18 @@ pub(crate) enum Verb {
     /// Set a file's size; what is added reads as zeros
     #[command(after_help = "Example: nexus truncate -s 4K /docs/a.txt")]
     Truncate(TruncateArgs),
+    /// Make a tree of this machine a tree of the zone
+    ///
+    /// SRC becomes DST, as with `cp -aT`: modes, owners, times, symbolic and hard links, extended attributes and holes
+    /// included. A further run moves only what changed, by size and modification time, and finishes a run that was
+    /// killed.
+    #[command(after_help = "Example: nexus import ~/project /project")]
+    Import(ImportArgs),
+    /// Make a tree of the zone a tree of this machine
+    ///
+    /// SRC becomes DST, as with `cp -aT`. A further run moves only what changed, by size and modification time.
+    #[command(after_help = "Example: nexus export /project /tmp/project --at yesterday")]
+    Export(ExportArgs),
     /// Show what happened, oldest first
     ///
     /// With a path: what happened to what the path names, under whatever names it had, and, of a directory, which
@@ -309,6 +325,42 @@ pub(crate) struct TruncateArgs {
     /// Bytes, or with K, M, G or T multiples of 1,024 of them
     #[arg(short, long, value_name = "SIZE", value_parser = size)]
     pub(crate) size: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// A path of this machine
+    #[arg(value_name = "SRC")]
+    pub(crate) source: PathBuf,
+    /// A path of the zone
+    #[arg(value_name = "DST")]
+    pub(crate) destination: ZonePath,
+    #[command(flatten)]
+    pub(crate) how: TransferArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A path of the zone
+    #[arg(value_name = "SRC")]
+    pub(crate) source: ZonePath,
+    /// A path of this machine
+    #[arg(value_name = "DST")]
+    pub(crate) destination: PathBuf,
+    #[command(flatten)]
+    pub(crate) how: TransferArgs,
+    #[command(flatten)]
+    pub(crate) at: AtArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TransferArgs {
+    /// Compare contents, where otherwise equal size and modification time mean equal content
+    #[arg(long)]
+    pub(crate) checksum: bool,
+    /// Remove below DST what SRC does not have
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 #[derive(Debug, Args)]

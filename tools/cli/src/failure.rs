@@ -14,6 +14,7 @@ use nexus_engine::Error;
 use nexus_log::event::Reason;
 
 use crate::output::Object;
+use crate::transfer::TransferError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -32,6 +33,11 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// A run moved what it could, and not everything.
+    #[error("{failed} entries could not be moved; the others were")]
+    Incomplete { failed: u64 },
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
     /// A check found damage, or tables that differ from the log.
@@ -71,7 +77,9 @@ impl Failure {
         let of = |reason: Reason| (reason.name(), format!("NX{:04}", reason.code()));
         match self {
             Failure::Engine { error, .. } => of(error.kind),
+            Failure::Transfer(error) => of(error.kind()),
             Failure::Damage(_) => of(Reason::Corrupt),
+            Failure::Incomplete { .. } => ("incomplete", "NX9003".into()),
             Failure::Usage(_) => ("usage", "NX9001".into()),
             Failure::Input { .. } | Failure::Output(_) => ("io", "NX9002".into()),
         }
@@ -82,6 +90,7 @@ impl Failure {
             Failure::Usage(_) => 2,
             Failure::Damage(_) => 3,
             Failure::Engine { error, .. } if error.is_damage() => 3,
+            Failure::Transfer(error) if error.kind() == Reason::Corrupt => 3,
             _ => 1,
         }
     }

@@ -14,7 +14,7 @@
 //! | `output`  | lines for people and JSON lines, and no noise on a closed pipe  |
 //! | `failure` | every way to fail, and its exit code                            |
 //! | `history` | the log as people and programs read it                          |
-//! | `transfer` | whole trees in and out                                        |
+//! | `transfer`| moving whole trees in and out                                   |
 //! | `verbs`   | one file per family of verbs                                    |
 //! | `bench`   | the canonical workload beside the raw disk                      |
 
@@ -27,7 +27,6 @@ mod mode;
 mod names;
 mod output;
 mod session;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the verbs that move trees stand in front of it"))]
 mod transfer;
 mod verbs;
 

@@ -9,6 +9,7 @@ mod make;
 mod rebuild;
 mod remove;
 mod rename;
+mod transfer;
 mod verify;
 
 use nexus_engine::{At, Done};
@@ -50,6 +51,8 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Rmdir(args) => remove::rmdir(args, session),
         Verb::Chmod(args) => attributes::chmod(args, session),
         Verb::Chown(args) => attributes::chown(args, session),
+        Verb::Import(args) => transfer::import(args, session),
+        Verb::Export(args) => transfer::export(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),
         Verb::Init(_) | Verb::Bench(_) | Verb::Verify(_) => unreachable!("they open a session themselves or none"),

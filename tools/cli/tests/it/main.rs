@@ -5,4 +5,5 @@ mod files;
 mod history;
 mod json;
 mod rig;
+mod transfer;
 mod usage;

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 pub(crate) struct Rig {
@@ -103,6 +105,16 @@ impl Rig {
         let mut child = self.spawn(words);
         child.stdin.take().unwrap().write_all(input).unwrap();
         Ran::of(child.wait_with_output().unwrap())
+    }
+
+    /// Waits until `child` holds the data directory: then the lock's file names it.
+    pub(crate) fn wait_until_held(&self, child: &Child) {
+        let holder = format!("process {} ", child.id());
+        let begun = Instant::now();
+        while !std::fs::read_to_string(self.data().join("LOCK")).is_ok_and(|text| text.starts_with(&holder)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the process never took the directory");
+            std::thread::yield_now();
+        }
     }
 
     /// Left running, with standard input open.
