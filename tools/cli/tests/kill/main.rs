@@ -1,5 +1,9 @@
 //! An import that is killed again and again: nothing is lost, nothing is half there, the past is what it was.
-#![expect(clippy::disallowed_methods, reason = "the tests kill real processes and compare real files")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test on real files and processes fails by panicking"
+)]
 
 mod tree;
 
@@ -23,11 +27,8 @@ struct Bench {
 impl Bench {
     fn new(seed: u64) -> Bench {
         let scratch = tempfile::tempdir().unwrap();
-        let bench = Bench {
-            source: scratch.path().join("source"),
-            data: scratch.path().join("data"),
-            _scratch: scratch,
-        };
+        let bench =
+            Bench { source: scratch.path().join("source"), data: scratch.path().join("data"), _scratch: scratch };
         tree::make(&bench.source, &mut Rng::new(seed));
         bench.nexus(&["init"]);
         bench
