@@ -1,4 +1,6 @@
 //! The built command, as people and programs run it.
+#![expect(clippy::disallowed_methods, reason = "the command's surroundings are the real machine")]
+#![expect(clippy::unwrap_used, reason = "every module of this binary is tests")]
 
 mod care;
 mod files;
