@@ -23,11 +23,8 @@ struct Bench {
 impl Bench {
     fn new(seed: u64) -> Bench {
         let scratch = tempfile::tempdir().unwrap();
-        let bench = Bench {
-            source: scratch.path().join("source"),
-            data: scratch.path().join("data"),
-            _scratch: scratch,
-        };
+        let bench =
+            Bench { source: scratch.path().join("source"), data: scratch.path().join("data"), _scratch: scratch };
         tree::make(&bench.source, &mut Rng::new(seed));
         bench.nexus(&["init"]);
         bench

@@ -70,12 +70,7 @@ impl Snapshot {
     }
 }
 
-fn walk(
-    dir: &Path,
-    below: &str,
-    entries: &mut BTreeMap<String, String>,
-    links: &mut BTreeMap<u64, String>,
-) {
+fn walk(dir: &Path, below: &str, entries: &mut BTreeMap<String, String>, links: &mut BTreeMap<u64, String>) {
     let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     for name in names {
