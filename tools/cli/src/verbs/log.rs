@@ -35,7 +35,12 @@ impl Filter<'_> {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Failure {
-        let kind = if error.is_damage() { Reason::Corrupt } else { Reason::Unavailable };
+        let kind = match &error {
+            error if error.is_damage() => Reason::Corrupt,
+            ReadError::Index { .. } => Reason::Corrupt,
+            ReadError::Unknown { .. } | ReadError::NewerFormat { .. } => Reason::Unsupported,
+            _ => Reason::Unavailable,
+        };
         Error::new(kind, "the log cannot be read there").because(error).into()
     }
 }

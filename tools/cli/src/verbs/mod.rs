@@ -30,7 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let who = caller(global, !matches!(cli.verb, Verb::Log(_)))?;
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
-        Verb::Bench(args) => run_bench(args),
+        Verb::Bench(args) => run_bench(args, global.json),
         Verb::Verify(_) => verify::verify(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
@@ -59,7 +59,7 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
     }
 }
 
-fn run_bench(args: &BenchArgs) -> Result<()> {
+fn run_bench(args: &BenchArgs, json: bool) -> Result<()> {
     if args.pairs == 0 || args.threads.is_empty() || args.threads.contains(&0) || args.files == 0 {
         return Err(Failure::Usage("pairs, threads and files are at least 1".into()));
     }
@@ -71,8 +71,14 @@ fn run_bench(args: &BenchArgs) -> Result<()> {
         files: args.files,
     };
     let report = bench::run(&options, &mut |step| eprintln!("{step}"))?;
-    let mut out = Out::new(false);
-    out.bytes(report.table().as_bytes())?;
+    let mut out = Out::new(json);
+    if json {
+        for figure in &report.figures {
+            out.line(serde_json::to_string(figure).expect("a figure has plain values"))?;
+        }
+    } else {
+        out.bytes(report.table().as_bytes())?;
+    }
     out.flush()
 }
 

@@ -17,6 +17,20 @@ fn help_teaches() {
 }
 
 #[test]
+fn the_first_command_of_the_readme_works() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let line = readme.lines().find(|line| line.starts_with("cargo build --release && ")).unwrap();
+    let rig = Rig::empty();
+    let verbs: Vec<&str> = line.split(" && ").filter_map(|part| part.strip_prefix("target/release/nexus ")).collect();
+    assert_eq!(verbs.len(), 4, "{line}");
+    for words in verbs {
+        let output = rig.command(words.split(' ')).current_dir(&root).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{words}: {output:?}");
+    }
+}
+
+#[test]
 fn a_senseless_command_line_is_a_usage_error() {
     let rig = Rig::new();
     for words in ["", "nonsense", "cat", "cat a", "cat /a --at soon", "ls --agent", "put /a --offset 1 --mode 600"] {
