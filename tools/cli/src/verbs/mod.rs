@@ -15,7 +15,7 @@ mod verify;
 use nexus_engine::{At, Done};
 use nexus_log::ids::Inode;
 
-use crate::args::{BenchArgs, Cli, Verb};
+use crate::args::{BenchArgs, Cli, Global, Verb};
 use crate::bench;
 use crate::failure::{Failure, Result};
 use crate::names::ZonePath;
@@ -30,7 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let who = caller(global, !matches!(cli.verb, Verb::Log(_)))?;
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
-        Verb::Bench(args) => run_bench(args, global.json),
+        Verb::Bench(args) => run_bench(args, global),
         Verb::Verify(_) => verify::verify(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
@@ -59,7 +59,7 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
     }
 }
 
-fn run_bench(args: &BenchArgs, json: bool) -> Result<()> {
+fn run_bench(args: &BenchArgs, global: &Global) -> Result<()> {
     if args.pairs == 0 || args.threads.is_empty() || args.threads.contains(&0) || args.files == 0 {
         return Err(Failure::Usage("pairs, threads and files are at least 1".into()));
     }
@@ -70,9 +70,13 @@ fn run_bench(args: &BenchArgs, json: bool) -> Result<()> {
         drivers: args.drivers,
         files: args.files,
     };
-    let report = bench::run(&options, &mut |step| eprintln!("{step}"))?;
-    let mut out = Out::new(json);
-    if json {
+    let report = bench::run(&options, &mut |step| {
+        if !global.quiet {
+            eprintln!("{step}");
+        }
+    })?;
+    let mut out = Out::new(global.json);
+    if global.json {
         for figure in &report.figures {
             out.line(serde_json::to_string(figure).expect("a figure has plain values"))?;
         }

@@ -7,7 +7,7 @@ fn a_short_bench_gives_its_figures_and_leaves_nothing_behind() {
     let rig = Rig::new();
     let disk = tempfile::tempdir().unwrap();
     let dir = disk.path().to_str().unwrap();
-    let args = ["bench", "--dir", dir, "--pairs", "1", "--threads", "1", "--files", "50", "--json"];
+    let args = ["bench", "--dir", dir, "--pairs", "1", "--threads", "1", "--files", "50", "--json", "-q"];
     let figures = rig.run(args).json();
     let create = figures.iter().find(|f| f["name"] == "durable create 1 KiB, 1 threads").unwrap();
     assert!(create["value"].as_f64().unwrap() > 0.0 && create["ratio"].as_f64().unwrap() > 0.0, "{create}");
