@@ -27,7 +27,6 @@ const ROOT_SLOT: u32 = 1;
 pub struct Nexus {
     dir: PathBuf,
     zone: Zone,
-    _lock: Box<dyn DirLock>,
 }
 
 impl std::fmt::Debug for Nexus {
@@ -66,7 +65,8 @@ impl Nexus {
         remove_unfinished(&env, dir)?;
         let store = open_store(dir)?;
         let zone = Zone::found(&env, &zone_dir(dir), ROOT_ZONE, ROOT_SLOT, root, store, options)?;
-        Ok(Nexus { dir: dir.to_owned(), zone, _lock: lock })
+        zone.keep_lock(lock);
+        Ok(Nexus { dir: dir.to_owned(), zone })
     }
 
     /// Opens a data directory, recovering from an unclean end. One process at a time.
@@ -79,7 +79,8 @@ impl Nexus {
         let lock = take_lock(&env, dir)?;
         let store = open_store(dir)?;
         let zone = Zone::open(&env, &zone_dir(dir), ROOT_SLOT, store, options)?;
-        Ok(Nexus { dir: dir.to_owned(), zone, _lock: lock })
+        zone.keep_lock(lock);
+        Ok(Nexus { dir: dir.to_owned(), zone })
     }
 
     #[must_use]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_log::event::Syscall;
+use nexus_log::event::{Reason, Syscall};
 use nexus_log::ids::{Inode, Seq};
 use nexus_log::record::Payload;
 
@@ -206,7 +206,7 @@ impl Zone {
         let target = target.into();
         if bytes.len() > WRITE_BYTES_MAX {
             let message = format!("an append is one step of at most {WRITE_BYTES_MAX} bytes");
-            let error = Error::new(nexus_log::event::Reason::TooLarge, message);
+            let error = Error::new(Reason::TooLarge, message);
             let call = Call { syscall: Syscall::Write, caller, path: target.path(), inode: target.inode() };
             self.note_refusal(&call, &error);
             return Err(error);
@@ -407,6 +407,10 @@ impl Inner {
 
     /// A refusal becomes an event: the first of its kind at once, repeats as a count.
     pub(super) fn note_refusal(&self, call: &Call<'_>, error: &Error) {
+        // These say that the zone could not answer, not that it answered no; there is nowhere to record them.
+        if matches!(error.kind, Reason::OutcomeUnknown | Reason::Unavailable | Reason::NoSpace) {
+            return;
+        }
         let context = call.caller.context();
         let now = self.env.clock.boot_ns();
         let inode = error.inode.or(call.inode);
@@ -425,7 +429,7 @@ impl Inner {
             }
         }
         if opened {
-            // Under the lock, so that a keeper about to wait is not missed.
+            // Under the lock, so that a keeper about to sleep sees the window.
             let _state = self.upkeep.lock();
             self.work.notify_one();
         }

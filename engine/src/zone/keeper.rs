@@ -57,7 +57,7 @@ impl Inner {
                     return;
                 }
                 if !state.wanted {
-                    // A statement of its own: the lock on the refusals is not held while waiting.
+                    // Taken out of the lock: whoever is refused needs it while this thread sleeps.
                     let closes_in = self.refusals.lock().closes_in(self.env.clock.boot_ns());
                     match closes_in {
                         Some(ns) => {

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nexus_log::env::Env;
+use nexus_log::env::{DirLock, Env};
 use nexus_log::event::Reason;
 use nexus_log::ids::{CommitTime, Inode, Seq, Term, ZoneIdentity};
 use nexus_log::log::{Log, LogOptions, RecoveryReport};
@@ -77,6 +77,8 @@ struct Inner {
     /// Replaced as a whole when the zone is opened again after a failure.
     core: RwLock<Arc<Core>>,
     refusals: Mutex<Refusals>,
+    /// The data directory's lock, held as long as anybody holds the zone.
+    lock: Mutex<Option<Box<dyn DirLock>>>,
     /// Inodes held open, and by how many handles.
     handles: Mutex<BTreeMap<Inode, u64>>,
     /// Signalled when the keeper has something to do, and when it has done something.
@@ -96,7 +98,7 @@ struct Core {
     log: Log,
     tables: ZoneTables,
     sequencer: Mutex<Sequencer>,
-    /// Highest seq whose rows are in the memtable.
+    /// Highest seq whose rows are in the memtable and whose record is in the log's queue.
     newest: AtomicU64,
     /// What stopped the tables; every later write is refused.
     broken: Mutex<Option<String>>,
@@ -148,6 +150,11 @@ impl Zone {
         let core = self.inner.core();
         let seq = self.inner.resolve_at(&core, at)?;
         Ok(View::new(self.clone(), core.log.clone(), core.tables.view(seq), seq))
+    }
+
+    /// Keeps the data directory's lock until nobody holds the zone any more.
+    pub(crate) fn keep_lock(&self, lock: Box<dyn DirLock>) {
+        *self.inner.lock.lock() = Some(lock);
     }
 
     pub(crate) fn dispatch(&self) -> &Dispatch {

@@ -102,6 +102,7 @@ impl Zone {
             dispatch: Dispatch::default(),
             core: RwLock::new(Arc::new(core)),
             refusals: Mutex::default(),
+            lock: Mutex::default(),
             handles: Mutex::new(BTreeMap::new()),
             upkeep: Mutex::default(),
             work: Condvar::new(),
@@ -126,6 +127,7 @@ impl Zone {
         let core = self.inner.core();
         core.log.flush().map_err(poisoned_error)?;
         self.inner.flush_for_close(&core)?;
+        *core.broken.lock() = Some("the zone was closed".into());
         core.log.close().map_err(poisoned_error)
     }
 }

@@ -70,7 +70,7 @@ impl Inner {
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     let error = store_error(error);
-                    *core.broken.lock() = Some(error.to_string());
+                    *core.broken.lock() = Some(format!("writing the tables failed ({error}); restart to go on"));
                     return Err(error);
                 }
             }
@@ -81,7 +81,7 @@ impl Inner {
     pub(super) fn flush_for_close(&self, core: &Core) -> Result<()> {
         /// Below this, replaying is faster than writing a run.
         const WORTH_BYTES: usize = 1 << 20;
-        if core.tables.pressure().memory_bytes > WORTH_BYTES && core.broken.lock().is_none() {
+        if core.broken.lock().is_none() && core.tables.pressure().memory_bytes > WORTH_BYTES {
             core.tables.flush_all(core.log.flushed()).map_err(store_error)?;
         }
         Ok(())
@@ -90,10 +90,7 @@ impl Inner {
     pub(super) fn check_broken(&self, core: &Core) -> Result<()> {
         match &*core.broken.lock() {
             None => Ok(()),
-            Some(why) => {
-                let message = format!("the tables cannot be written ({why}); restart, then `nexus rebuild`");
-                Err(Error::new(Reason::Unavailable, message))
-            }
+            Some(why) => Err(Error::new(Reason::Unavailable, format!("the zone takes no changes: {why}"))),
         }
     }
 

@@ -184,6 +184,8 @@ impl Log {
             return Err(AppendRefused::Busy);
         }
         assert_eq!(draft.seq, queue.appended.next(), "one sequencer appends in order");
+        // Here and not only where the batch is written: there it would stop a waiter that did nothing wrong.
+        assert!(draft.commit_time > queue.appended_time, "commit times increase");
         queue.appended = draft.seq;
         queue.appended_time = draft.commit_time;
         queue.bytes += draft.record_bytes();

@@ -23,10 +23,12 @@ pub(crate) fn leaf_of(found: &Found, record: &Record) -> [u8; 32] {
 
 impl Shared {
     /// Writes the sidecars that are missing. A sidecar is derivable, so a failure costs time and nothing else: the
-    /// segment stays as it is and the next turn tries again.
+    /// segment stays as it is until the log is opened again.
     pub(super) fn seal_all(&self) {
         for segment in self.segments.to_seal() {
-            let _ = self.seal(&segment);
+            if self.seal(&segment).is_err() {
+                self.segments.give_up_sealing(segment.header.first);
+            }
         }
     }
 

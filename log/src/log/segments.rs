@@ -1,9 +1,9 @@
 //! The segment files of a log and where each record stands in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::appender::BatchDone;
 use crate::env::DiskFile;
@@ -54,6 +54,8 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Segments {
     slots: RwLock<Slots>,
+    /// Full segments whose sidecar could not be written.
+    unsealable: Mutex<BTreeSet<Seq>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ impl Segments {
             slots.by_first.insert(*f, Slot { open: None, used: 0 });
         });
         slots.by_first.insert(last.header.first, Slot { open: Some(Arc::new(last)), used: 0 });
-        Segments { slots: RwLock::new(slots) }
+        Segments { slots: RwLock::new(slots), unsealable: Mutex::default() }
     }
 
     /// First seq of the segment that holds `seq` and of the one behind it, and the segment if it is open.
@@ -120,7 +122,13 @@ impl Segments {
     pub(super) fn to_seal(&self) -> Vec<Arc<Segment>> {
         let slots = self.slots.read();
         let full = slots.by_first.values().rev().skip(1).filter_map(|s| s.open.as_ref());
-        full.filter(|s| matches!(s.index, Index::Memory(_))).cloned().collect()
+        let unsealable = self.unsealable.lock();
+        let wanted = |s: &&Arc<Segment>| matches!(s.index, Index::Memory(_)) && !unsealable.contains(&s.header.first);
+        full.filter(wanted).cloned().collect()
+    }
+
+    pub(super) fn give_up_sealing(&self, first: Seq) {
+        self.unsealable.lock().insert(first);
     }
 
     pub(super) fn unsealed(&self) -> bool {

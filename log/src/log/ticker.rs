@@ -66,13 +66,15 @@ impl Shared {
             let _ = self.wait(appended, true);
         } else if flushed == before {
             self.witness(false);
-            self.seal_all();
+            if self.options.driver != Driver::FirstWaiter {
+                self.seal_all();
+            }
         }
         Seq(self.flushed.load(std::sync::atomic::Ordering::Acquire))
     }
 
-    /// Persists the watermark if it is behind. A failure is no harm to the log: the mark stays behind and recovery
-    /// has one proof less.
+    /// Persists the watermark if it is behind. A failure is no harm to the log: the mark stays behind, recovery has one
+    /// proof less, and it is tried again when more is flushed.
     pub(super) fn witness(&self, clean: bool) {
         let (flushed, witnessed) = {
             let queue = self.queue.lock();
@@ -82,32 +84,40 @@ impl Shared {
             return;
         }
         let mut watermark = self.watermark.lock();
-        if watermark.persist(flushed, clean).is_ok() {
-            self.queue.lock().witnessed = flushed;
+        let _ = watermark.persist(flushed, clean);
+        self.queue.lock().witnessed = flushed;
+    }
+
+    fn run_ticker(self: &Arc<Self>) {
+        let mut before = Seq::ZERO;
+        let mut sealer: Option<JoinHandle<()>> = None;
+        while self.wait_for_work() {
+            before = self.tick(before);
+            if self.segments.unsealed() && sealer.as_ref().is_none_or(JoinHandle::is_finished) {
+                // Reading a whole segment takes longer than an accepted record may wait for its sync.
+                let shared = Arc::clone(self);
+                let thread = std::thread::Builder::new().name("nexus-seal".into());
+                sealer = thread.spawn(move || shared.seal_all()).ok();
+            }
+        }
+        if let Some(sealer) = sealer {
+            sealer.join().expect("the sealing thread does not panic");
         }
     }
 
-    fn run_ticker(&self) {
-        let mut before = Seq::ZERO;
-        loop {
-            {
-                let mut queue = self.queue.lock();
-                let settled = |q: &super::Queue| q.appended == q.witnessed || q.poisoned.is_some();
-                while !queue.closing && settled(&queue) && !self.segments.unsealed() {
-                    queue.ticker_idle = true;
-                    self.work.wait(&mut queue);
-                }
-                queue.ticker_idle = false;
-                if queue.closing {
-                    return;
-                }
-                self.work.wait_for(&mut queue, FLUSH_INTERVAL);
-                if queue.closing {
-                    return;
-                }
-            }
-            before = self.tick(before);
+    /// Sleeps until there is something to do, and then for the flush interval. False once the log is closing.
+    fn wait_for_work(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let settled = |q: &super::Queue| q.appended == q.witnessed || q.poisoned.is_some();
+        while !queue.closing && settled(&queue) {
+            queue.ticker_idle = true;
+            self.work.wait(&mut queue);
         }
+        queue.ticker_idle = false;
+        if !queue.closing {
+            self.work.wait_for(&mut queue, FLUSH_INTERVAL);
+        }
+        !queue.closing
     }
 
     /// The driver that leaves all writing to one thread.

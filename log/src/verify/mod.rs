@@ -12,7 +12,7 @@
 //! 2. A bit changed anywhere in these files is a finding. Behind damage the next valid record is looked for, so that
 //!    all that is damaged is listed.
 //! 3. A torn tail above every proof of flush is no finding where the log was not closed ([`crate::recovery`]).
-//! 4. Memory does not grow with the log: one window of a file, and at most [`VERIFY_FINDINGS_MAX`] findings.
+//! 4. Memory does not grow with the log: one window of a file, the places in the last segment, and at most [`VERIFY_FINDINGS_MAX`] findings.
 
 mod finding;
 mod scan;

@@ -97,3 +97,32 @@ fn records_of_another_life_in_the_place_of_the_next_record_are_cut() {
         given.check(&opened.log);
     }
 }
+
+/// A tail that was cut, and whose zeros the disk lost, behind a shorter one written in its place: same segment, same
+/// seed, the seq that is expected next. Only the chain tells (R11).
+#[test]
+fn a_record_of_an_abandoned_tail_does_not_follow_on_another() {
+    let disk = MemoryDisk::new();
+    let log = create(&disk, options(1 << 20, 0));
+    let mut given = Given::default();
+    assert!(given.append(&log, &[SMALL, SMALL], 0));
+    drop(log);
+    let with_tail = |salt: u64| {
+        let (fork, mut given) = (disk.fork(), given.clone());
+        let log = open(&fork, Proofs::default(), options(1 << 20, 0)).unwrap().log;
+        assert!(given.append(&log, &[SMALL, SMALL, SMALL], salt));
+        (fork, given)
+    };
+    let ((abandoned, _), (kept, mut given)) = (with_tail(1), with_tail(2));
+    let (_, at, bytes) = places(&kept)[&4];
+    assert_eq!(places(&abandoned)[&4], (1, at, bytes));
+    let (tail, mut mixed) = (abandoned.read(&segment_path(1)).unwrap(), kept.read(&segment_path(1)).unwrap());
+    mixed[at..].copy_from_slice(&tail[at..]);
+    kept.overwrite(&segment_path(1), &mixed).unwrap();
+    let opened = open(&kept, Proofs { applied: Seq(3), signed: Seq::ZERO }, options(1 << 20, 0)).unwrap();
+    assert_eq!(opened.report.cut.map(|cut| cut.from), Some(Seq(4)));
+    given.acked = Seq(3);
+    given.check(&opened.log);
+    kept.overwrite(&segment_path(1), &mixed).unwrap();
+    assert!(open(&kept, Proofs { applied: Seq(4), signed: Seq::ZERO }, options(1 << 20, 0)).is_err());
+}

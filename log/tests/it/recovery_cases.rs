@@ -190,6 +190,27 @@ fn a_damaged_record_under_the_watermark_is_damage() {
     damage_each(marked, Proofs::default(), 1..=7);
 }
 
+/// The last batch has nothing behind it that knows of it: an idle log witnesses it.
+#[test]
+fn a_damaged_last_record_of_an_idle_log_is_damage() {
+    let disk = MemoryDisk::new();
+    let log = create(&disk, options(1 << 20, 0));
+    let mut given = Given::default();
+    assert!(given.append(&log, &[SMALL, WIDE], 0));
+    let (_, at, _) = places(&disk)[&2];
+    let busy = disk.fork();
+    let mark = log.tick(Seq::ZERO);
+    log.tick(mark);
+    for (disk, idle) in [(busy, false), (disk, true)] {
+        edit(&disk, &segment_path(1), |bytes| bytes[at + 60] ^= 1);
+        if idle {
+            refused(&disk, Proofs::default(), options(1 << 20, 0), DamageKind::Flushed, 2);
+        } else {
+            opens_with(&disk, &given, Verdict::Torn, 1);
+        }
+    }
+}
+
 #[test]
 fn a_damaged_record_that_a_later_record_knew_to_be_flushed_is_damage() {
     damage_each(three_batches, Proofs::default(), 1..=3);

@@ -17,7 +17,7 @@ use nexus_engine::{Caller, Error, Nexus, RootAttributes, Zone, ZoneOptions};
 use nexus_log::event::Reason;
 use nexus_log::log::Driver;
 
-pub(crate) use report::{Figure, Report};
+pub(crate) use report::Report;
 
 /// What to measure.
 #[derive(Clone, Debug)]

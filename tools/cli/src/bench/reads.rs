@@ -13,10 +13,16 @@ use super::{Bed, SMALL_BYTES, io_error};
 
 /// Files in one directory of the populated zone.
 const FILES_PER_DIRECTORY: u64 = 1000;
-const READS: u64 = 200_000;
+/// Reads that a figure is the mean of, at most and per file of the zone.
+const READS_MAX: u64 = 200_000;
+const READS_PER_FILE: u64 = 10;
 
 fn path_of(file: u64) -> String {
     format!("/{}/{}", file / FILES_PER_DIRECTORY, file % FILES_PER_DIRECTORY)
+}
+
+fn reads_for(files: u64) -> u64 {
+    (files * READS_PER_FILE).min(READS_MAX)
 }
 
 pub(super) fn run(dir: &Path, files: u64, report: &mut Report) -> Result<(), Error> {
@@ -25,7 +31,7 @@ pub(super) fn run(dir: &Path, files: u64, report: &mut Report) -> Result<(), Err
     let view = bed.zone.view(At::Latest)?;
     hot(&view, &bed.caller, files, report)?;
     drop(view);
-    past(&bed.zone, &bed.caller, report)?;
+    past(&bed.zone, &bed.caller, reads_for(files), report)?;
     report.plain("resident memory", resident_mib(), "MiB");
     reopen(bed, report)
 }
@@ -57,23 +63,23 @@ fn populate(bed: &Bed, files: u64, report: &mut Report) -> Result<(), Error> {
 }
 
 /// Times `operation` over pseudo-random numbers below `below`; nanoseconds per call.
-fn timed(below: u64, mut operation: impl FnMut(u64) -> Result<(), Error>) -> Result<f64, Error> {
+fn timed(reads: u64, below: u64, mut operation: impl FnMut(u64) -> Result<(), Error>) -> Result<f64, Error> {
     let mut state = 0x9e37_79b9_u64;
     let begin = Instant::now();
-    for _ in 0..READS {
+    for _ in 0..reads {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         operation((state >> 33) % below)?;
     }
-    Ok(begin.elapsed().as_nanos() as f64 / READS as f64)
+    Ok(begin.elapsed().as_nanos() as f64 / reads as f64)
 }
 
 fn hot(view: &View, caller: &Caller, files: u64, report: &mut Report) -> Result<(), Error> {
-    let near = files.min(FILES_PER_DIRECTORY);
-    let ns = timed(near, |file| view.stat(caller, &path_of(file)[..], true).map(|s| drop(black_box(s))))?;
+    let (near, reads) = (files.min(FILES_PER_DIRECTORY), reads_for(files));
+    let ns = timed(reads, near, |file| view.stat(caller, &path_of(file)[..], true).map(|s| drop(black_box(s))))?;
     report.plain("stat by path, hot", ns / 1000.0, "us");
-    let ns = timed(files, |file| view.stat(caller, &path_of(file)[..], true).map(|s| drop(black_box(s))))?;
+    let ns = timed(reads, files, |file| view.stat(caller, &path_of(file)[..], true).map(|s| drop(black_box(s))))?;
     report.plain("stat by path, all files", ns / 1000.0, "us");
-    let ns = timed(near, |file| {
+    let ns = timed(reads, near, |file| {
         view.read(caller, &path_of(file)[..], 0, SMALL_BYTES).map(|b| assert_eq!(b.len(), SMALL_BYTES))
     })?;
     report.plain("read 1 KiB by path, hot", ns / 1000.0, "us");
@@ -89,7 +95,7 @@ fn hot(view: &View, caller: &Caller, files: u64, report: &mut Report) -> Result<
 }
 
 /// One small file with many versions; reads at the first of them with 1, 10 and 1,000 versions since.
-fn past(zone: &Zone, caller: &Caller, report: &mut Report) -> Result<(), Error> {
+fn past(zone: &Zone, caller: &Caller, reads: u64, report: &mut Report) -> Result<(), Error> {
     for versions in [1, 10, 1000] {
         let path = format!("/versions-{versions}");
         let first = zone.put(caller, &path[..], b"the first version")?.seq.expect("a record was made");
@@ -104,8 +110,8 @@ fn past(zone: &Zone, caller: &Caller, report: &mut Report) -> Result<(), Error> 
         zone.digest()?;
         let now = zone.view(At::Exactly(last))?;
         let then = zone.view(At::Exactly(first))?;
-        let latest_ns = timed(1, |_| now.stat(caller, &path[..], true).map(|s| drop(black_box(s))))?;
-        let past_ns = timed(1, |_| then.stat(caller, &path[..], true).map(|s| drop(black_box(s))))?;
+        let latest_ns = timed(reads, 1, |_| now.stat(caller, &path[..], true).map(|s| drop(black_box(s))))?;
+        let past_ns = timed(reads, 1, |_| then.stat(caller, &path[..], true).map(|s| drop(black_box(s))))?;
         report.plain(format!("stat {versions} versions ago"), past_ns / 1000.0, "us");
         report.plain("  ratio to the same at latest", past_ns / latest_ns, "");
     }

@@ -1,0 +1,3 @@
+//! The engine on a real directory, threads and all.
+
+mod refusals;

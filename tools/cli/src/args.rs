@@ -1,0 +1,452 @@
+//! The verbs and what each takes. The doc comments here are what `--help` prints.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::at::{self, Position};
+use crate::mode::{self, ModeChange};
+use crate::names::{Owner, ZonePath};
+
+/// What `nexus help` shows: the verbs by what they are for.
+const OVERVIEW: &str = "\
+Begin:
+  init       make a data directory
+
+Look (now, or at any past position with --at):
+  ls         list a directory
+  stat       show all attributes of a path
+  cat        write a file's bytes to standard output
+
+Change:
+  put        store standard input as a file, or write it into one
+  touch      create an empty file, or set a file's times to now
+  mkdir      make directories
+  ln         give a file a further name, or make a symbolic link
+  mv         rename
+  rm         remove files, or whole directories with -r
+  rmdir      remove an empty directory
+  chmod      set permission bits
+  chown      set owner and group
+  truncate   set a file's size
+
+Move trees:
+  import     make a tree of this machine a tree of the zone; again, and only changes move
+  export     make a tree of the zone a tree of this machine; likewise
+
+History:
+  log        what happened: to a path, by an agent, in the zone
+
+Care:
+  verify     check every record and every byte of content, and the tables against the log
+  rebuild    fold the log into new tables and compare
+  bench      measure the canonical workload beside the raw disk
+
+Paths are /a/b in the zone root, or zone:/a/b.
+Positions are the numbers that `nexus log` shows; times are RFC 3339, or local: 2026-03-04 05:06, \"2h ago\", yesterday.
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 damage.
+`nexus help VERB` says more about a verb, with an example.";
+
+const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\n{options}\n";
+
+/// A filesystem for software agents whose truth is its log.
+#[derive(Debug, Parser)]
+#[command(name = "nexus", version, after_help = OVERVIEW, help_template = TEMPLATE, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every verb")]
+pub(crate) struct Global {
+    /// The data directory
+    #[arg(long, global = true, env = "NEXUS_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The agent that acts [env: NEXUS_AGENT] [default: the OS user]; with `log`, whose changes to show
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// What the agent groups its work by [env: NEXUS_SESSION]; with `log`, which session's changes to show
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) session: Option<String>,
+    /// Noted with every change, so that it can be found again
+    #[arg(long, global = true, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+    /// Print JSON lines (docs/JSON.md)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No notices and no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// The position that a reading verb reads at.
+#[derive(Debug, Args)]
+pub(crate) struct AtArg {
+    /// Read the past: a position of the log, or a time
+    #[arg(long, value_name = "SEQ|TIME", value_parser = at::position)]
+    pub(crate) at: Option<Position>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a data directory
+    #[command(after_help = "Example: nexus --data /srv/nexus init")]
+    Init(InitArgs),
+    /// List a directory, sorted by name
+    #[command(after_help = "Example: nexus ls -l /docs --at yesterday")]
+    Ls(LsArgs),
+    /// Show all attributes of a path
+    #[command(after_help = "Example: nexus stat /docs/a.txt --json")]
+    Stat(StatArgs),
+    /// Write a file's bytes to standard output
+    #[command(after_help = "Example: nexus cat /docs/a.txt --at 20 --offset 100 --length 50")]
+    Cat(CatArgs),
+    /// Store standard input as a file's whole content in one atomic step, or write it into a file at an offset
+    #[command(after_help = "Example: echo hello | nexus put /docs/a.txt")]
+    Put(PutArgs),
+    /// Create an empty file, or set the times of what exists
+    #[command(after_help = "Example: nexus touch /docs/a.txt")]
+    Touch(TouchArgs),
+    /// Make directories
+    #[command(after_help = "Example: nexus mkdir -p /docs/2026/march")]
+    Mkdir(MkdirArgs),
+    /// Give a file a further name, or make a symbolic link with -s
+    #[command(after_help = "Example: nexus ln -s ../a.txt /docs/link")]
+    Ln(LnArgs),
+    /// Rename; into the destination where that is a directory
+    #[command(after_help = "Example: nexus mv /docs/a.txt /docs/b.txt")]
+    Mv(MvArgs),
+    /// Remove files, or directories and all that is in them with -r
+    #[command(after_help = "Example: nexus rm -r /docs/old")]
+    Rm(RmArgs),
+    /// Remove an empty directory
+    #[command(after_help = "Example: nexus rmdir /docs/empty")]
+    Rmdir(RmdirArgs),
+    /// Set permission bits
+    #[command(after_help = "Example: nexus chmod u+x,go-w /docs/run.sh")]
+    Chmod(ChmodArgs),
+    /// Set owner and group
+    #[command(after_help = "Example: nexus chown 1000:1000 /docs/a.txt")]
+    Chown(ChownArgs),
+    /// Set a file's size; what is added reads as zeros
+    #[command(after_help = "Example: nexus truncate -s 4K /docs/a.txt")]
+    Truncate(TruncateArgs),
+    /// Make a tree of this machine a tree of the zone
+    ///
+    /// SRC becomes DST, as with `cp -aT`: modes, owners, times, symbolic and hard links, extended attributes and holes
+    /// included. A further run moves only what changed, by size and modification time, and finishes a run that was
+    /// killed.
+    #[command(after_help = "Example: nexus import ~/project /project")]
+    Import(ImportArgs),
+    /// Make a tree of the zone a tree of this machine
+    ///
+    /// SRC becomes DST, as with `cp -aT`. A further run moves only what changed, by size and modification time.
+    #[command(after_help = "Example: nexus export /project /tmp/project --at yesterday")]
+    Export(ExportArgs),
+    /// Show what happened, oldest first
+    ///
+    /// With a path: what happened to what the path names, under whatever names it had, and, of a directory, which
+    /// names came and went in it. A path that is gone is looked up where it was last there. Content that is stored
+    /// ahead of the record which attaches it shows in the zone's log only.
+    #[command(after_help = "Examples: nexus log /docs/a.txt; nexus log --agent alice --since yesterday --json")]
+    Log(LogArgs),
+    /// Check every record and every byte of content, and the tables against the log
+    #[command(after_help = "Example: nexus verify; echo $?   (0 sound, 3 damage)")]
+    Verify(VerifyArgs),
+    /// Fold the log into new tables, compare them with those in use, and take them into use
+    #[command(after_help = "Example: nexus rebuild --dry-run")]
+    Rebuild(RebuildArgs),
+    /// Measure the canonical workload beside the raw disk, in one run
+    #[command(after_help = "Example: nexus bench --dir /srv --threads 1,8")]
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Permission bits of the root directory
+    #[arg(long, value_name = "MODE", default_value = "755", value_parser = mode::octal)]
+    pub(crate) mode: u32,
+    /// Owner of the root directory [default: the OS user and group]
+    #[arg(long, value_name = "UID[:GID]")]
+    pub(crate) owner: Option<Owner>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// What to list
+    #[arg(default_value = "/")]
+    pub(crate) path: ZonePath,
+    /// Kind, mode, links, owner, group, size and time of each
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    #[command(flatten)]
+    pub(crate) at: AtArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatArgs {
+    /// What to show
+    pub(crate) path: ZonePath,
+    /// Of what a symbolic link leads to, not of the link itself
+    #[arg(short = 'L', long)]
+    pub(crate) follow: bool,
+    #[command(flatten)]
+    pub(crate) at: AtArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatArgs {
+    /// The file
+    pub(crate) path: ZonePath,
+    /// Bytes to skip
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) offset: u64,
+    /// Bytes to write at most [default: all]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) length: Option<u64>,
+    #[command(flatten)]
+    pub(crate) at: AtArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    /// The file
+    pub(crate) path: ZonePath,
+    /// Write at this offset into an existing file, instead of replacing all of it
+    #[arg(long, value_name = "BYTES", conflicts_with = "mode")]
+    pub(crate) offset: Option<u64>,
+    /// Permission bits where the file is new
+    #[arg(long, value_name = "MODE", default_value = "644", value_parser = mode::octal)]
+    pub(crate) mode: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TouchArgs {
+    /// Where
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
+    /// The time to set [default: now]
+    #[arg(short, long, value_name = "TIME", value_parser = at::time)]
+    pub(crate) date: Option<Timestamp>,
+    /// Do not create anything
+    #[arg(short = 'c', long)]
+    pub(crate) no_create: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MkdirArgs {
+    /// Where
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
+    /// Make what is missing above, and be content with what exists
+    #[arg(short, long)]
+    pub(crate) parents: bool,
+    /// Permission bits
+    #[arg(short, long, value_name = "MODE", default_value = "755", value_parser = mode::octal)]
+    pub(crate) mode: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LnArgs {
+    /// What exists; with -s, any text
+    pub(crate) target: OsString,
+    /// The new name
+    pub(crate) path: ZonePath,
+    /// Make a symbolic link
+    #[arg(short, long)]
+    pub(crate) symbolic: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MvArgs {
+    /// The old name
+    pub(crate) from: ZonePath,
+    /// The new name, or the directory to move into
+    pub(crate) to: ZonePath,
+    /// Fail where the new name is taken
+    #[arg(short, long)]
+    pub(crate) no_replace: bool,
+    /// Take the destination as the new name even where it is a directory
+    #[arg(short = 'T', long)]
+    pub(crate) no_target_directory: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// Where
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
+    /// Directories and all that is in them
+    #[arg(short, long, visible_short_alias = 'R')]
+    pub(crate) recursive: bool,
+    /// Be content where there is nothing
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmdirArgs {
+    /// Where
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChmodArgs {
+    /// Octal bits such as 644, or clauses such as u+x,go-w
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) mode: ModeChange,
+    /// Where
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChownArgs {
+    /// UID, UID:GID or :GID, as numbers or names
+    pub(crate) owner: Owner,
+    /// Where
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
+    /// Change a symbolic link itself
+    #[arg(short = 'P', long)]
+    pub(crate) no_dereference: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TruncateArgs {
+    /// The file
+    pub(crate) path: ZonePath,
+    /// Bytes, or with K, M, G or T multiples of 1,024 of them
+    #[arg(short, long, value_name = "SIZE", value_parser = size)]
+    pub(crate) size: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// A path of this machine
+    #[arg(value_name = "SRC")]
+    pub(crate) source: PathBuf,
+    /// A path of the zone
+    #[arg(value_name = "DST")]
+    pub(crate) destination: ZonePath,
+    #[command(flatten)]
+    pub(crate) how: TransferArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A path of the zone
+    #[arg(value_name = "SRC")]
+    pub(crate) source: ZonePath,
+    /// A path of this machine
+    #[arg(value_name = "DST")]
+    pub(crate) destination: PathBuf,
+    #[command(flatten)]
+    pub(crate) how: TransferArgs,
+    #[command(flatten)]
+    pub(crate) at: AtArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TransferArgs {
+    /// Compare contents, where otherwise equal size and modification time mean equal content
+    #[arg(long)]
+    pub(crate) checksum: bool,
+    /// Remove below DST what SRC does not have
+    #[arg(long)]
+    pub(crate) delete: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What the history is of [default: the zone]
+    pub(crate) path: Option<ZonePath>,
+    /// From this position or time on
+    #[arg(long, value_name = "SEQ|TIME", value_parser = at::position)]
+    pub(crate) since: Option<Position>,
+    /// Up to this position or time
+    #[arg(long, value_name = "SEQ|TIME", value_parser = at::position)]
+    pub(crate) until: Option<Position>,
+    /// Only the last N events
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Newest first
+    #[arg(short, long)]
+    pub(crate) reverse: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    /// Compare only, and keep the tables in use
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A directory on the disk to measure
+    #[arg(long, default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Pairs of turns, ours and the raw disk's, per comparison
+    #[arg(long, default_value_t = 8)]
+    pub(crate) pairs: usize,
+    /// Numbers of threads
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    pub(crate) threads: Vec<usize>,
+    /// Compare the two drivers of the appender, and writing zeros ahead with not
+    #[arg(long)]
+    pub(crate) drivers: bool,
+    /// Files of the populated zone
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) files: u64,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let shift = match text.bytes().last().map(|byte| byte.to_ascii_uppercase()) {
+        Some(b'K') => 10,
+        Some(b'M') => 20,
+        Some(b'G') => 30,
+        Some(b'T') => 40,
+        _ => 0,
+    };
+    let digits = &text[..text.len() - usize::from(shift > 0)];
+    let number: Option<u64> = digits.parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "expected a number of bytes such as 4096, 4K or 2M".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_sound_and_the_overview_names_every_verb() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands() {
+            let line = format!("\n  {:<10} ", verb.get_name());
+            assert!(OVERVIEW.contains(&line), "{} is missing from the overview", verb.get_name());
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("nexus {}", verb.get_name())) || verb.get_name() == "init", "{help}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!((size("0"), size("4k"), size("2M")), (Ok(0), Ok(4096), Ok(2 << 20)));
+        for text in ["", "K", "-1", "1X", "99999999999T"] {
+            assert!(size(text).is_err(), "{text:?}");
+        }
+    }
+}

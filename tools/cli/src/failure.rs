@@ -1,0 +1,135 @@
+//! Every way in which a verb fails: what people read, what programs read, the exit code.
+//!
+//! | exit | meaning                                                    |
+//! |------|------------------------------------------------------------|
+//! | 0    | done; also where the reader of our output went away        |
+//! | 1    | refused or failed                                          |
+//! | 2    | the command line makes no sense                            |
+//! | 3    | stored bytes are not what was written                      |
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use nexus_engine::Error;
+use nexus_log::event::Reason;
+
+use crate::output::Object;
+use crate::transfer::TransferError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The engine's answer, and the path it is about where that is known.
+    #[error("{}", with_subject(.subject.as_deref(), .error))]
+    Engine {
+        subject: Option<String>,
+        #[source]
+        error: Error,
+    },
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot read {what}")]
+    Input {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// A run moved what it could, and not everything.
+    #[error("{failed} entries could not be moved; the others were")]
+    Incomplete { failed: u64 },
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    /// A check found damage, or tables that differ from the log.
+    #[error("{0}")]
+    Damage(String),
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+fn with_subject(subject: Option<&str>, error: &Error) -> String {
+    match subject {
+        Some(subject) => format!("{subject}: {error}"),
+        None => error.to_string(),
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Engine { subject: None, error }
+    }
+}
+
+/// Says which path an error is about.
+pub(crate) trait About<T> {
+    fn about(self, subject: &impl std::fmt::Display) -> Result<T>;
+}
+
+impl<T> About<T> for nexus_engine::Result<T> {
+    fn about(self, subject: &impl std::fmt::Display) -> Result<T> {
+        self.map_err(|error| Failure::Engine { subject: Some(subject.to_string()), error })
+    }
+}
+
+impl Failure {
+    /// The stable name and code that programs branch on.
+    fn kind_and_code(&self) -> (&'static str, String) {
+        let of = |reason: Reason| (reason.name(), format!("NX{:04}", reason.code()));
+        match self {
+            Failure::Engine { error, .. } => of(error.kind),
+            Failure::Transfer(error) => of(error.kind()),
+            Failure::Damage(_) => of(Reason::Corrupt),
+            Failure::Incomplete { .. } => ("incomplete", "NX9003".into()),
+            Failure::Usage(_) => ("usage", "NX9001".into()),
+            Failure::Input { .. } | Failure::Output(_) => ("io", "NX9002".into()),
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 2,
+            Failure::Damage(_) => 3,
+            Failure::Engine { error, .. } if error.is_damage() => 3,
+            Failure::Transfer(error) if error.kind() == Reason::Corrupt => 3,
+            _ => 1,
+        }
+    }
+
+    fn chain(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        // The engine's error is shown in our own message.
+        let mut cause = match self {
+            Failure::Engine { error, .. } => std::error::Error::source(error),
+            other => std::error::Error::source(other),
+        };
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        causes
+    }
+
+    /// Tells the person or the program, and gives the exit code.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if let Failure::Output(error) = self
+            && error.kind() == io::ErrorKind::BrokenPipe
+        {
+            return ExitCode::SUCCESS;
+        }
+        let (kind, code) = self.kind_and_code();
+        // Where nobody takes the message, the exit code still tells.
+        let _ = if json {
+            let mut error = Object::new().with("kind", kind).with("code", code).with("message", self.to_string());
+            let causes = self.chain();
+            if !causes.is_empty() {
+                error = error.with("because", causes);
+            }
+            let line = serde_json::to_string(&Object::new().with("error", error)).expect("an object of strings");
+            writeln!(io::stdout(), "{line}")
+        } else {
+            let because: String = self.chain().iter().map(|cause| format!("\n  because: {cause}")).collect();
+            writeln!(io::stderr(), "nexus: {self}{because}")
+        };
+        ExitCode::from(self.exit_code())
+    }
+}

@@ -1,0 +1,119 @@
+//! An open data directory and who acts on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nexus_engine::{At, Caller, Nexus, ROOT_ZONE, View, Zone, ZoneOptions};
+use nexus_log::event::Context;
+use nexus_log::log::RecoveryReport;
+
+use crate::args::{AtArg, Global};
+use crate::failure::{About, Failure, Result};
+use crate::names::{ZonePath, user_name};
+use crate::output::Out;
+
+/// Everything that a verb works with.
+pub(crate) struct Session {
+    nexus: Nexus,
+    zones: BTreeMap<String, Zone>,
+    pub(crate) caller: Caller,
+    pub(crate) out: Out,
+    pub(crate) quiet: bool,
+}
+
+/// The data directory that was named.
+pub(crate) fn data_dir(global: &Global) -> Result<PathBuf> {
+    let missing = || Failure::Usage("no data directory was named; give --data DIR or set NEXUS_DATA".into());
+    global.data.clone().filter(|dir| !dir.as_os_str().is_empty()).ok_or_else(missing)
+}
+
+/// A variable that is set and says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Who acts. `log` filters by --agent and --session, so for it only the environment says who asks.
+pub(crate) fn caller(global: &Global, flags_say_who: bool) -> Result<Caller> {
+    let user = user_name(rustix::process::getuid().as_raw());
+    let flag = |value: &Option<String>| value.clone().filter(|_| flags_say_who);
+    let program = std::env::args_os().next().unwrap_or_default();
+    let command = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let context = Context {
+        agent: flag(&global.agent).or_else(|| variable("NEXUS_AGENT")).unwrap_or_else(|| user.clone()),
+        session: flag(&global.session).or_else(|| variable("NEXUS_SESSION")).unwrap_or_default(),
+        request_id: global.request_id.clone(),
+        user,
+        process: std::process::id(),
+        command: if command.len() <= nexus_engine::IDENTITY_BYTES_MAX { command } else { "nexus".into() },
+        ..Context::default()
+    };
+    Ok(Caller::new(context)?)
+}
+
+impl Session {
+    /// Opens the data directory, runs `verb` on it and closes it, also where the verb failed.
+    pub(crate) fn with(global: &Global, caller: Caller, verb: impl FnOnce(&mut Session) -> Result<()>) -> Result<()> {
+        let nexus = Nexus::open(&data_dir(global)?, ZoneOptions::default())?;
+        Session::with_open(nexus, global, caller, verb)
+    }
+
+    /// As [`Session::with`], of a data directory that is open.
+    pub(crate) fn with_open(
+        nexus: Nexus,
+        global: &Global,
+        caller: Caller,
+        verb: impl FnOnce(&mut Session) -> Result<()>,
+    ) -> Result<()> {
+        let root = nexus.zone(ROOT_ZONE)?;
+        let quiet = global.quiet || global.json;
+        if !quiet {
+            notice(&root.recovery());
+        }
+        let zones = BTreeMap::from([(ROOT_ZONE.to_owned(), root)]);
+        let mut session = Session { nexus, zones, caller, out: Out::new(global.json), quiet };
+        let done = verb(&mut session).and_then(|()| session.out.flush());
+        let closed = session.nexus.close();
+        done?;
+        Ok(closed?)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.nexus.dir()
+    }
+
+    /// The zone of a path.
+    pub(crate) fn zone(&mut self, path: &ZonePath) -> Result<Zone> {
+        if let Some(zone) = self.zones.get(&path.zone) {
+            return Ok(zone.clone());
+        }
+        let zone = self.nexus.zone(&path.zone)?;
+        self.zones.insert(path.zone.clone(), zone.clone());
+        Ok(zone)
+    }
+
+    pub(crate) fn root(&self) -> Zone {
+        self.zones[ROOT_ZONE].clone()
+    }
+
+    /// The zone of a path, readable at the position that was asked for.
+    pub(crate) fn view(&mut self, path: &ZonePath, at: &AtArg) -> Result<View> {
+        let at = at.at.map_or(At::Latest, |position| position.at());
+        self.zone(path)?.view(at).about(path)
+    }
+}
+
+/// Says what opening found after an unclean end.
+fn notice(report: &RecoveryReport) {
+    for warning in &report.warnings {
+        eprintln!("nexus: warning: {warning}");
+    }
+    if report.clean {
+        return;
+    }
+    let cut = report.cut.map_or_else(String::new, |cut| format!("; cut a torn end from record {} on", cut.from));
+    let rewritten = match report.rewritten {
+        0 => String::new(),
+        count => format!("; wrote {count} records again that had no proof of being on disk"),
+    };
+    eprintln!("nexus: recovered after an unclean end: the log holds records up to {}{cut}{rewritten}", report.last);
+}

@@ -1,0 +1,126 @@
+//! `rm` and `rmdir`.
+
+use nexus_engine::{At, DirEntry, Done, Durability, Entry, PATH_BYTES_MAX, View, Zone};
+use nexus_log::event::Reason;
+use nexus_log::ids::Inode;
+use nexus_projections::row::FileKind;
+
+use super::{CHANGES_IN_FLIGHT_MAX, changed, path_object};
+use crate::args::{RmArgs, RmdirArgs};
+use crate::failure::{About, Result};
+use crate::names::ZonePath;
+use crate::session::Session;
+
+/// Entries of a directory that are held in memory while it is emptied.
+const PAGE_ENTRIES: usize = 1024;
+
+pub(super) fn rmdir(args: &RmdirArgs, session: &mut Session) -> Result<()> {
+    for path in &args.paths {
+        let done = session.zone(path)?.rmdir(&session.caller, &path.path[..], Durability::Durable).about(path)?;
+        changed(&mut session.out, path, done.reply, &done)?;
+    }
+    Ok(())
+}
+
+pub(super) fn rm(args: &RmArgs, session: &mut Session) -> Result<()> {
+    for path in &args.paths {
+        let zone = session.zone(path)?;
+        let view = zone.view(At::Latest)?;
+        match view.stat(&session.caller, &path.path[..], false) {
+            Ok(stat) if stat.kind == FileKind::Directory && args.recursive => {
+                remove_tree(path, stat.inode, &zone, &view, session)?;
+                continue;
+            }
+            Err(error) if error.kind == Reason::NotFound && args.force => continue,
+            // The call itself answers, so that a refusal is in the log.
+            Ok(_) | Err(_) => {}
+        }
+        let done = zone.unlink(&session.caller, &path.path[..], Durability::Durable).about(path)?;
+        changed(&mut session.out, path, done.reply, &done)?;
+    }
+    Ok(())
+}
+
+/// A directory that is being emptied.
+struct Level {
+    path: ZonePath,
+    inode: Inode,
+    /// Where it stands: its directory, and its name there.
+    place: Option<(Inode, Vec<u8>)>,
+    page: std::vec::IntoIter<DirEntry>,
+    after: Option<Vec<u8>>,
+    whole: bool,
+}
+
+/// Removes a directory and all in it, innermost first. Lists what was there when it began.
+struct TreeRemoval<'a> {
+    zone: &'a Zone,
+    view: &'a View,
+    session: &'a mut Session,
+    levels: Vec<Level>,
+    removed: u64,
+    last: Option<Done<Inode>>,
+}
+
+fn remove_tree(path: &ZonePath, inode: Inode, zone: &Zone, view: &View, session: &mut Session) -> Result<()> {
+    let mut removal = TreeRemoval { zone, view, session, levels: Vec::new(), removed: 0, last: None };
+    removal.enter(path.clone(), inode, None);
+    removal.run()?;
+    let (removed, last) = (removal.removed, removal.last);
+    let last = last.expect("at least the directory itself was removed");
+    last.wait_durable().about(path)?;
+    if session.out.json {
+        let object = path_object(path).with("inode", inode.0).with("seq", last.seq.map(|seq| seq.0));
+        session.out.object(&object.with("removed", removed))?;
+    }
+    Ok(())
+}
+
+impl TreeRemoval<'_> {
+    fn enter(&mut self, path: ZonePath, inode: Inode, place: Option<(Inode, Vec<u8>)>) {
+        self.levels.push(Level { path, inode, place, page: Vec::new().into_iter(), after: None, whole: false });
+    }
+
+    fn run(&mut self) -> Result<()> {
+        while let Some(level) = self.levels.last_mut() {
+            if let Some(entry) = level.page.next() {
+                let (path, parent) = (level.path.join(&entry.name), level.inode);
+                if entry.kind == FileKind::Directory {
+                    self.enter(path, entry.inode, Some((parent, entry.name)));
+                } else {
+                    self.remove(&path, Some((parent, entry.name)), false)?;
+                }
+            } else if level.whole {
+                let level = self.levels.pop().expect("the loop looked at it");
+                self.remove(&level.path, level.place, true)?;
+            } else {
+                let page = self.view.readdir(&self.session.caller, level.inode, level.after.as_deref(), PAGE_ENTRIES);
+                let page = page.about(&level.path)?;
+                level.whole = page.len() < PAGE_ENTRIES;
+                level.after = page.last().map(|entry| entry.name.clone());
+                level.page = page.into_iter();
+            }
+        }
+        Ok(())
+    }
+
+    /// By path, so that the log says what was meant; by place where the path is too long to be one.
+    fn remove(&mut self, path: &ZonePath, place: Option<(Inode, Vec<u8>)>, directory: bool) -> Result<()> {
+        let entry = match &place {
+            Some((parent, name)) if path.path.len() > PATH_BYTES_MAX => Entry::In(*parent, name),
+            _ => Entry::Path(&path.path),
+        };
+        let caller = &self.session.caller;
+        let done = match directory {
+            true => self.zone.rmdir(caller, entry, Durability::Accepted),
+            false => self.zone.unlink(caller, entry, Durability::Accepted),
+        };
+        let done = done.about(path)?;
+        self.removed += 1;
+        if self.removed.is_multiple_of(CHANGES_IN_FLIGHT_MAX) {
+            done.wait_durable().about(path)?;
+        }
+        self.last = Some(done);
+        Ok(())
+    }
+}
