@@ -18,6 +18,10 @@ pub const SYMLINK_BYTES_MAX: usize = 4095;
 pub const XATTR_VALUE_BYTES_MAX: usize = 64 << 10;
 /// Extended attributes that one record may set, names and values together.
 pub const XATTRS_BYTES_MAX: usize = 512 << 10;
+/// And how many.
+pub const XATTRS_PER_RECORD_MAX: usize = 1024;
+/// Runs of content that one record may store: each becomes an extent and a row of the deduplication index.
+pub const PIECES_PER_RECORD_MAX: usize = RECORD_ROWS_MAX / 2;
 /// Entries of one page of a listing.
 pub const READDIR_ENTRIES_MAX: usize = 65_536;
 /// Bytes of one read call.

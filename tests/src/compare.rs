@@ -91,7 +91,8 @@ fn assert_bytes(view: &View, me: &Caller, inode: u64, offset: u64, content: &Con
     let read = view.read(me, Inode(inode), offset, length as usize);
     let read = read.unwrap_or_else(|e| panic!("read {offset}+{length} of inode {inode} at {}: {e:?}", view.at()));
     assert_eq!(read.len(), expected.len(), "length read of inode {inode} at {}, from {offset}", view.at());
-    if let Some(at) = (0..read.len()).find(|at| read[*at] != expected[*at]) {
+    if read[..] != expected[..] {
+        let at = (0..read.len()).find(|at| read[*at] != expected[*at]).unwrap();
         panic!("byte {} of inode {inode} (size {}) differs at {}", offset + at as u64, content.size, view.at());
     }
 }
@@ -123,19 +124,24 @@ fn assert_data_runs(view: &View, me: &Caller, inode: u64, content: &Content) {
         runs.push((start, end));
         offset = end;
     }
+    let first = |place: u64| runs.partition_point(|(_, end)| *end <= place);
     for (start, end) in content.written() {
-        let bytes = content.read(start, end - start);
-        let (mut begin, mut at) = (0, 0);
-        while at < bytes.len() {
-            let place = start + at as u64;
-            while begin < runs.len() && runs[begin].1 <= place {
-                begin += 1;
+        // What of the block lies between the runs.
+        let mut hole = start;
+        for (from, to) in &runs[first(start)..] {
+            assert_zeros(view, inode, content, hole, end.min(*from));
+            hole = *to;
+            if hole >= end {
+                break;
             }
-            let covered = runs.get(begin).is_some_and(|(from, _)| *from <= place);
-            assert!(covered || bytes[at] == 0, "byte {place} of inode {inode} is in a hole at {}", view.at());
-            at += 1;
         }
+        assert_zeros(view, inode, content, hole, end);
     }
+}
+
+fn assert_zeros(view: &View, inode: u64, content: &Content, from: u64, to: u64) {
+    let zeros = from >= to || content.read(from, to - from).iter().all(|byte| *byte == 0);
+    assert!(zeros, "{from}..{to} of inode {inode} is said to be a hole at {}", view.at());
 }
 
 fn assert_paths(view: &View, me: &Caller, tree: &Tree, directory: u64, path: &[u8]) {

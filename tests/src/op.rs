@@ -1,7 +1,7 @@
 //! A call as a value: it can be made on a zone, run through the model, printed and repeated.
 
 use nexus_engine::{AttributeChange, Caller, Durability, Entry, Error, NewFile, Target, XattrMode, Zone};
-use nexus_log::env::SplitMix64;
+use nexus_log::env::{Random, SeededRandom};
 use nexus_log::ids::{Inode, Seq};
 
 /// A name to be made, moved or removed.
@@ -37,19 +37,27 @@ impl Place {
     }
 }
 
-/// Bytes told by how many and a seed, so that an operation prints short.
+/// Bytes told by how many and a seed, so that an operation prints short: a random page again and again, each time with
+/// its number in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Data {
     pub seed: u64,
     pub length: usize,
 }
 
+const PAGE: usize = 4096;
+
 impl Data {
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        let mut rng = SplitMix64::new(self.seed);
-        let words = (0..self.length.div_ceil(8)).flat_map(|_| rng.next_u64().to_le_bytes());
-        words.take(self.length).collect()
+        let mut page = [0; PAGE];
+        SeededRandom::new(self.seed).fill(&mut page[..self.length.min(PAGE)]);
+        let mut bytes = Vec::with_capacity(self.length);
+        for (number, at) in (0..self.length).step_by(PAGE).enumerate() {
+            page[..8].copy_from_slice(&(self.seed << 32 | number as u64).to_le_bytes());
+            bytes.extend_from_slice(&page[..PAGE.min(self.length - at)]);
+        }
+        bytes
     }
 }
 

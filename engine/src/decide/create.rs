@@ -11,7 +11,7 @@ use super::attributes::check_xattr;
 use super::content::Staged;
 use super::{Decision, Operation, Turn};
 use crate::error::{Error, shown};
-use crate::limits::{LINKS_MAX, SYMLINK_BYTES_MAX, XATTRS_BYTES_MAX};
+use crate::limits::{LINKS_MAX, SYMLINK_BYTES_MAX, XATTRS_BYTES_MAX, XATTRS_PER_RECORD_MAX};
 use crate::lookup::{Found, Place, node, place, place_below_root, resolve};
 use crate::path::{Entry, Target};
 
@@ -141,6 +141,10 @@ impl CreateFile<'_> {
 
 fn push_xattrs(events: &mut Vec<Event>, inode: Inode, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
     let total: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if xattrs.len() > XATTRS_PER_RECORD_MAX {
+        let message = format!("{} extended attributes; at most {XATTRS_PER_RECORD_MAX} in one record", xattrs.len());
+        return Err(Error::new(Reason::TooLarge, message));
+    }
     if total > XATTRS_BYTES_MAX {
         let message = format!("{total} bytes of extended attributes; at most {XATTRS_BYTES_MAX} in one record");
         return Err(Error::new(Reason::TooLarge, message));

@@ -17,7 +17,7 @@ use crate::decide::{
 use crate::error::{Error, Result};
 use crate::gate::{Authorized, Call, Dispatch};
 use crate::limits::{CHUNK_BYTES_MAX, WRITE_BYTES_MAX};
-use crate::path::{Entry, Target};
+use crate::path::{Entry, PATH_BYTES_MAX, Target};
 
 /// When a call answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,11 +203,15 @@ impl Zone {
         bytes: &[u8],
         durability: Durability,
     ) -> Result<Done<Inode>> {
+        let target = target.into();
         if bytes.len() > WRITE_BYTES_MAX {
             let message = format!("an append is one step of at most {WRITE_BYTES_MAX} bytes");
-            return Err(Error::new(Reason::TooLarge, message));
+            let error = Error::new(Reason::TooLarge, message);
+            let call = Call { syscall: Syscall::Write, caller, path: target.path(), inode: target.inode() };
+            self.note_refusal(&call, &error);
+            return Err(error);
         }
-        self.write_part(caller, target.into(), WritePosition::End, bytes, durability)
+        self.write_part(caller, target, WritePosition::End, bytes, durability)
     }
 
     fn write_part(
@@ -403,23 +407,26 @@ impl Inner {
 
     /// A refusal becomes an event: the first of its kind at once, repeats as a count.
     pub(super) fn note_refusal(&self, call: &Call<'_>, error: &Error) {
-        // These say that the zone could not answer, not that it answered no; there is nowhere to record them.
-        if matches!(error.kind, Reason::OutcomeUnknown | Reason::Unavailable | Reason::NoSpace) {
+        // Not a refusal: it may have happened, and then the log says so.
+        if error.kind == Reason::OutcomeUnknown {
             return;
         }
         let context = call.caller.context();
         let now = self.env.clock.boot_ns();
         let inode = error.inode.or(call.inode);
+        let path = &call.path[..call.path.len().min(PATH_BYTES_MAX)];
         let (event, opened) = {
             let mut refusals = self.refusals.lock();
             let opened = refusals.closes_in(now).is_none();
-            (refusals.note(now, context, call.syscall, error.kind, inode, call.path), opened)
+            (refusals.note(now, context, call.syscall, error.kind, inode, path), opened)
         };
         if let Some(event) = event {
             let events = [event];
             let facts = crate::decide::Facts { events: &events };
-            // Where the zone takes no records the refusal cannot be one; the caller has its error all the same.
-            let _ = self.commit(&Dispatch::internal(), context, &facts, None);
+            // Where the zone takes no records now, the refusal is counted and the count becomes one later.
+            if self.commit(&Dispatch::internal(), context, &facts, None).is_err() {
+                self.refusals.lock().not_recorded(now, context, (call.syscall, inode, error.kind));
+            }
         }
         if opened {
             // Under the lock, so that a keeper about to sleep sees the window.

@@ -229,12 +229,17 @@ impl Inner {
         if !poisoned.0.no_space() || core.log.free_bytes().unwrap_or(0) == 0 {
             return Err(poisoned_error(poisoned));
         }
-        let mut slot = self.core.write();
-        if slot.log.poisoned().is_some() {
+        {
+            let mut slot = self.core.write();
+            if slot.log.poisoned().is_none() {
+                return Ok(Arc::clone(&slot));
+            }
             let (meta, _) = ZoneMeta::read(&*self.env.disk, &self.dir).map_err(meta_error)?;
             assert!(meta.identity == self.identity && meta.first_seq == self.first, "the zone keeps its identity");
             *slot = Arc::new(open_core(&self.env, &self.dir, &meta, self.slot, &self.store, &self.options)?);
         }
-        Ok(Arc::clone(&slot))
+        let core = self.core();
+        self.record_opening(&core.report)?;
+        Ok(core)
     }
 }

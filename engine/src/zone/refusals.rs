@@ -23,6 +23,8 @@ struct ActorCounts {
 #[derive(Default)]
 pub(super) struct Refusals {
     from_ns: u64,
+    /// The window is kept open until then where its counts could not be written.
+    deferred_ns: u64,
     actors: BTreeMap<(String, String, String), ActorCounts>,
     /// Refusals of actors beyond the bound.
     others: u64,
@@ -66,13 +68,27 @@ impl Refusals {
         Some(refused.into())
     }
 
+    /// The record of a refusal of this kind could not be appended: it is a count.
+    pub(super) fn not_recorded(&mut self, now_ns: u64, context: &Context, kind: (Syscall, Option<Inode>, Reason)) {
+        let (syscall, inode, reason) = kind;
+        // Where its window was closed meanwhile, the first call begins one and the second counts.
+        if self.note(now_ns, context, syscall, reason, inode, b"").is_some() {
+            self.note(now_ns, context, syscall, reason, inode, b"");
+        }
+    }
+
+    /// Keeps the window open for another one: its counts cannot be written now.
+    pub(super) fn defer(&mut self, now_ns: u64) {
+        self.deferred_ns = now_ns + REFUSAL_WINDOW.as_nanos() as u64;
+    }
+
     fn is_empty(&self) -> bool {
         self.actors.is_empty() && self.others == 0
     }
 
     /// Nanoseconds until the window closes; `None` where none is open.
     pub(super) fn closes_in(&self, now_ns: u64) -> Option<u64> {
-        let end = self.from_ns + REFUSAL_WINDOW.as_nanos() as u64;
+        let end = self.deferred_ns.max(self.from_ns + REFUSAL_WINDOW.as_nanos() as u64);
         (!self.is_empty()).then(|| end.saturating_sub(now_ns))
     }
 

@@ -1,17 +1,19 @@
 //! Whole content on its way in: small content travels in the record that attaches it, larger content is appended
 //! first and attached by one record that does not grow with the file (DESIGN section 3).
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use nexus_log::event::{Piece, Reason};
-use nexus_log::ids::{Body, ChunkHash};
+use nexus_log::ids::{Body, ChunkHash, Seq};
 use nexus_log::record::Payload;
 
-use super::Zone;
+use super::{Core, Zone};
 use crate::caller::Caller;
 use crate::decide::{Staged, StoreContent, pieces_of};
 use crate::error::{Error, Result};
 use crate::gate::Dispatch;
-use crate::limits::{CHUNK_BYTES_MAX, FILE_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
+use crate::limits::{CHUNK_BYTES_MAX, FILE_BYTES_MAX, PIECES_PER_RECORD_MAX, RECORD_PAYLOAD_BYTES_MAX};
 
 /// Holes longer than this are not hashed through: the content gets no id.
 const HASHED_HOLE_BYTES_MAX: u64 = 16 << 20;
@@ -28,7 +30,7 @@ pub struct ContentWriter<'z> {
     ready: Vec<(u64, Bytes)>,
     ready_bytes: usize,
     size: u64,
-    body: Option<Body>,
+    stored: Option<Stored>,
     id: ContentId,
 }
 
@@ -86,6 +88,22 @@ impl ContentId {
     }
 }
 
+/// What was appended ahead of the record that will attach it.
+struct Stored {
+    body: Body,
+    /// The last record of it.
+    state: Seq,
+    core: Arc<Core>,
+}
+
+impl Stored {
+    /// Waits until all of it is on stable storage. Where a failure took it, its positions and the body's id may be
+    /// another's by now, so nothing may refer to them.
+    fn wait(&self) -> Result<()> {
+        self.core.wait(self.state)
+    }
+}
+
 impl Zone {
     /// Begins the content of a file; [`Zone::put_content`] attaches it.
     #[must_use]
@@ -98,7 +116,7 @@ impl Zone {
             ready: Vec::new(),
             ready_bytes: 0,
             size: 0,
-            body: None,
+            stored: None,
             id: ContentId::OneChunk(Bytes::new()),
         }
     }
@@ -140,7 +158,8 @@ impl ContentWriter<'_> {
         }
         let chunk = self.chunk.split().freeze();
         self.id.chunk(&chunk);
-        if self.ready_bytes + chunk.len() > RECORD_PAYLOAD_BYTES_MAX {
+        let full = self.ready_bytes + chunk.len() > RECORD_PAYLOAD_BYTES_MAX;
+        if full || self.ready.len() == PIECES_PER_RECORD_MAX {
             self.store()?;
         }
         let offset = self.chunk_offset;
@@ -153,13 +172,18 @@ impl ContentWriter<'_> {
     /// Appends what is ready as content of an unattached body.
     fn store(&mut self) -> Result<()> {
         let Some((payload, pieces)) = self.take_ready() else { return Ok(()) };
-        let operation = StoreContent { body: self.body, pieces: &pieces };
+        let operation = StoreContent { body: self.stored.as_ref().map(|s| s.body), pieces: &pieces };
         let committed = self
             .zone
             .inner
             .commit(&Dispatch::internal(), self.caller.context(), &operation, Some(&payload))
             .map_err(|refusal| refusal.error)?;
-        self.body = Some(committed.reply);
+        let stored = Stored { body: committed.reply, state: committed.state, core: Arc::clone(&committed.core) };
+        if let Some(before) = self.stored.replace(stored)
+            && !Arc::ptr_eq(&before.core, &committed.core)
+        {
+            before.wait()?;
+        }
         // Bounds what waits for the disk: a writer of content is no faster than the log.
         if self.zone.inner.options.manual || committed.core.log.queued_bytes() > 2 * RECORD_PAYLOAD_BYTES_MAX {
             committed.core.wait(committed.state)?;
@@ -185,12 +209,15 @@ impl ContentWriter<'_> {
     /// The content, and the payload of the record that will attach it.
     pub(super) fn finish(mut self) -> Result<(Staged, Option<Payload>)> {
         self.end_chunk()?;
-        if self.body.is_some() {
+        if self.stored.is_some() {
             self.store()?;
+        }
+        if let Some(stored) = &self.stored {
+            stored.wait()?;
         }
         let content_id = self.id.finish();
         let size = self.size;
-        let stored = self.body;
+        let stored = self.stored.as_ref().map(|s| s.body);
         let (payload, pieces) = match self.take_ready() {
             Some((payload, pieces)) => (Some(payload), pieces),
             None => (None, Vec::new()),

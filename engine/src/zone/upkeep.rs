@@ -45,6 +45,10 @@ impl Inner {
     /// Ends the window of refusals if it is over, or in any case, and appends its counts.
     pub(super) fn close_refusals(&self, now: bool) -> Result<()> {
         let clock = self.env.clock.boot_ns();
+        if !now && self.refusals.lock().closes_in(clock) == Some(0) && self.writable_core().is_err() {
+            self.refusals.lock().defer(clock);
+            return Ok(());
+        }
         let closed = {
             let mut refusals = self.refusals.lock();
             match refusals.closes_in(clock) {

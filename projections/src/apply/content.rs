@@ -39,10 +39,11 @@ fn chunk_of(record: &Record, foreign: &[ForeignChunk], piece: &Piece) -> Option<
 }
 
 impl<P: Prior> Apply<'_, P> {
-    /// What a file consists of after `content` came over `before`.
+    /// What a file of `size` bytes consists of after `content` came over `before`.
     pub(super) fn content_after(
         &mut self,
         before: Content,
+        size: u64,
         content: &FileContent,
     ) -> Result<Content, ApplyError<P::Miss>> {
         if content.body == 0 {
@@ -58,16 +59,35 @@ impl<P: Prior> Apply<'_, P> {
             let extent = ExtentRow { length, skip: 0, chunk };
             self.rows.put(RowKey::extent(body, 0), extent.encode())?;
         }
-        self.store_pieces(body, &content.pieces, &content.foreign)?;
+        self.store_pieces(body, size, &content.pieces, &content.foreign)?;
         Ok(Content::Body(body))
     }
 
-    /// Puts pieces over whatever the body has there.
-    pub(super) fn store_pieces(&mut self, body: Body, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
+    /// Content of a body that no file has yet.
+    pub(super) fn store_unattached(&mut self, body: Body, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
+        let from = pieces.iter().map(|p| p.file_offset).min().unwrap_or(0);
+        let before = self.rows.range(&extents_reaching(body, from, u64::MAX), self.is_born_here(body))?;
+        let mut size = 0;
+        for (key, value) in before {
+            size = size.max(extent_offset(&key) + u64::from(ExtentRow::decode(&value)?.length));
+        }
+        self.store_pieces(body, size, pieces, foreign)
+    }
+
+    fn is_born_here(&self, body: Body) -> bool {
+        body.0 >> 16 == self.record.seq.0
+    }
+
+    /// Puts pieces over whatever the body, which ends at `size`, has there.
+    fn store_pieces(&mut self, body: Body, mut size: u64, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
         for piece in pieces {
             let Some(chunk) = chunk_of(self.record, foreign, piece) else { continue };
             let end = piece.file_offset.saturating_add(u64::from(piece.length));
-            self.clear(body, piece.file_offset, end)?;
+            // Behind the end there is nothing to clear: adding to a file does not look through it.
+            if piece.file_offset < size {
+                self.clear(body, piece.file_offset, end)?;
+            }
+            size = size.max(end);
             let extent = ExtentRow { length: piece.length, skip: piece.skip, chunk };
             self.rows.put(RowKey::extent(body, piece.file_offset), extent.encode())?;
         }
@@ -76,8 +96,7 @@ impl<P: Prior> Apply<'_, P> {
 
     /// Removes `from..to` of a body, keeping what of an extent lies outside.
     fn clear(&mut self, body: Body, from: u64, to: u64) -> Applied<P> {
-        let born_here = body.0 >> 16 == self.record.seq.0;
-        for (key, value) in self.rows.range(&extents_reaching(body, from, to), born_here)? {
+        for (key, value) in self.rows.range(&extents_reaching(body, from, to), self.is_born_here(body))? {
             let extent = ExtentRow::decode(&value)?;
             let start = extent_offset(&key);
             let end = start + u64::from(extent.length);
@@ -102,7 +121,8 @@ impl<P: Prior> Apply<'_, P> {
     pub(super) fn write(&mut self, e: &Written) -> Applied<P> {
         let Some(mut row) = self.rows.inode(Inode(e.inode))? else { return Ok(()) };
         let before = if e.replace { Content::None } else { row.content };
-        row.content = self.content_after(before, &e.content)?;
+        let size = if e.replace { 0 } else { row.size };
+        row.content = self.content_after(before, size, &e.content)?;
         row.content_id = e.content.content_id.map(ChunkHash);
         row.size = e.content.size;
         row.mtime = self.time;

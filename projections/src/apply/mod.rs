@@ -56,7 +56,7 @@ impl<P: Prior> Apply<'_, P> {
                 self.rows.create(RowKey::zone_settings(), settings.encode())
             }
             Event::FileCreated(e) => {
-                let content = self.content_after(Content::None, &e.content)?;
+                let content = self.content_after(Content::None, 0, &e.content)?;
                 let row = InodeRow {
                     mode: e.mode,
                     uid: e.uid,
@@ -106,7 +106,7 @@ impl<P: Prior> Apply<'_, P> {
                 self.rows.remove(RowKey::xattr(Inode(e.inode), &e.name))?;
                 self.touch(Inode(e.inode))
             }
-            Event::ContentStored(e) => self.store_pieces(Body(e.body), &e.pieces, &e.foreign),
+            Event::ContentStored(e) => self.store_unattached(Body(e.body), &e.pieces, &e.foreign),
             Event::Written(e) => self.write(e),
             Event::Truncated(e) => self.truncate(Inode(e.inode), e.size),
             Event::OrphansReleased(e) => e.inodes.iter().try_for_each(|inode| {

@@ -60,7 +60,8 @@ impl<'a, P: Prior> Rows<'a, P> {
     pub(super) fn range(&self, range: &RowRange, born_here: bool) -> Result<Vec<(RowKey, Bytes)>, P> {
         let before = if born_here { Vec::new() } else { self.prior.range(range).map_err(ApplyError::Miss)? };
         let mut rows: BTreeMap<RowKey, Bytes> = before.into_iter().map(|(key, v)| (key, v.value)).collect();
-        for (key, change) in self.changes.iter().filter(|(key, _)| range.contains(key)) {
+        let from = RowKey { table: range.table, bytes: range.start.clone() };
+        for (key, change) in self.changes.range(from..).take_while(|(key, _)| range.contains(key)) {
             match &change.value {
                 Some(value) => rows.insert(key.clone(), value.clone()),
                 None => rows.remove(key),
