@@ -45,7 +45,11 @@ pub trait Hook: Send + Sync {
 
 /// Proof that the gate let a call through; nothing changes a zone without one.
 #[derive(Debug)]
-pub(crate) struct Authorized(());
+pub(crate) struct Authorized {
+    /// What the engine does of itself: it may use the disk's reserve and is never held back, because relief may wait
+    /// for it.
+    pub(crate) internal: bool,
+}
 
 /// What is installed in front of a zone's calls.
 #[derive(Default)]
@@ -76,13 +80,13 @@ impl Dispatch {
         }
         let hooks = Arc::clone(&self.hooks.read());
         hooks.iter().try_for_each(|hook| hook.pre(call))?;
-        let result = run(&Authorized(()));
+        let result = run(&Authorized { internal: false });
         hooks.iter().for_each(|hook| hook.post(call, result.as_ref().map(&seq_of)));
         result
     }
 
     /// What the engine does of itself passes no gate.
     pub(crate) fn internal() -> Authorized {
-        Authorized(())
+        Authorized { internal: true }
     }
 }

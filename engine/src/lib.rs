@@ -27,6 +27,7 @@ pub mod limits;
 mod lookup;
 mod node;
 mod path;
+mod unfinished;
 mod view;
 pub mod zone;
 

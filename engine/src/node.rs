@@ -15,11 +15,13 @@ use nexus_log::event::Reason;
 use nexus_projections::store::{FjallOptions, FjallStore, Store};
 
 use crate::error::{Error, Result};
+use crate::unfinished;
 use crate::zone::errors::store_error;
 use crate::zone::{RootAttributes, Zone, ZoneOptions};
 
 /// Name of the zone that every data directory has.
 pub const ROOT_ZONE: &str = "root";
+const TABLES: &str = "tables";
 /// Where a zone's rows stand in the tables.
 const ROOT_SLOT: u32 = 1;
 
@@ -62,7 +64,12 @@ impl Nexus {
         let unavailable = |e| Error::new(Reason::Unavailable, format!("cannot create {}", dir.display())).because(e);
         env.disk.create_dir_all(&zone_dir(dir)).map_err(unavailable)?;
         let lock = take_lock(&env, dir)?;
-        remove_unfinished(&env, dir)?;
+        // Looked at again under the lock: another process may have been faster.
+        if exists(&env, dir)? {
+            let message = format!("{} is a data directory already", dir.display());
+            return Err(Error::new(Reason::Exists, message));
+        }
+        unfinished::clear(&env, &zone_dir(dir))?;
         let store = open_store(dir)?;
         let zone = Zone::found(&env, &zone_dir(dir), ROOT_ZONE, ROOT_SLOT, root, store, options)?;
         zone.keep_lock(lock);
@@ -81,6 +88,17 @@ impl Nexus {
         let zone = Zone::open(&env, &zone_dir(dir), ROOT_SLOT, store, options)?;
         zone.keep_lock(lock);
         Ok(Nexus { dir: dir.to_owned(), zone })
+    }
+
+    /// As [`Nexus::open`], with new tables folded from the log. Those that were there are moved aside: for tables that
+    /// cannot be opened.
+    pub fn open_discarding_tables(dir: &Path, options: ZoneOptions) -> Result<Nexus> {
+        let env = Env::real();
+        {
+            let _lock = take_lock(&env, dir)?;
+            move_tables_aside(&env, dir)?;
+        }
+        Nexus::open(dir, options)
     }
 
     #[must_use]
@@ -118,26 +136,24 @@ fn program() -> String {
     Path::new(&path).file_name().map_or_else(|| "?".into(), |name| name.to_string_lossy().into_owned())
 }
 
-fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(FjallStore::open(&dir.join("tables"), FjallOptions::default()).map_err(store_error)?))
-}
-
-/// An init that was cut short left files and no zone: without its meta file nothing in them was ever acknowledged.
-fn remove_unfinished(env: &Env, dir: &Path) -> Result<()> {
-    let zone = zone_dir(dir);
-    let unavailable = |e| Error::new(Reason::Unavailable, "cannot remove what an unfinished init left").because(e);
-    for folder in [zone.join(nexus_log::log::SEGMENTS), zone] {
-        if !env.disk.exists(&folder).map_err(unavailable)? {
-            continue;
-        }
-        for name in env.disk.list(&folder).map_err(unavailable)? {
-            let path = folder.join(&name);
-            if name != nexus_log::log::SEGMENTS {
-                env.disk.remove_file(&path).map_err(unavailable)?;
-            }
+fn move_tables_aside(env: &Env, dir: &Path) -> Result<()> {
+    let unavailable = |e| Error::new(Reason::Unavailable, "cannot move the tables aside").because(e);
+    let tables = dir.join(TABLES);
+    if !env.disk.exists(&tables).map_err(unavailable)? {
+        return Ok(());
+    }
+    for number in 1_u32.. {
+        let aside = dir.join(format!("{TABLES}.discarded-{number}"));
+        if !env.disk.exists(&aside).map_err(unavailable)? {
+            env.disk.rename(&tables, &aside).map_err(unavailable)?;
+            return env.disk.sync_dir(dir).map_err(unavailable);
         }
     }
-    Ok(())
+    unreachable!("a number is free")
+}
+
+fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(FjallStore::open(&dir.join(TABLES), FjallOptions::default()).map_err(store_error)?))
 }
 
 /// Opens a zone in any environment, with tables of the caller's: for simulations.
@@ -152,17 +168,7 @@ pub fn open_zone(
     if env.disk.exists(&dir.join("meta")).map_err(unavailable)? {
         return Zone::open(env, dir, ROOT_SLOT, store, options);
     }
+    unfinished::clear(env, dir)?;
     env.disk.create_dir_all(dir).map_err(unavailable)?;
-    for name in env.disk.list(dir).map_err(unavailable)? {
-        if name != nexus_log::log::SEGMENTS {
-            env.disk.remove_file(&dir.join(name)).map_err(unavailable)?;
-        }
-    }
-    let segments = dir.join(nexus_log::log::SEGMENTS);
-    if env.disk.exists(&segments).map_err(unavailable)? {
-        for name in env.disk.list(&segments).map_err(unavailable)? {
-            env.disk.remove_file(&segments.join(name)).map_err(unavailable)?;
-        }
-    }
     Zone::found(env, dir, ROOT_ZONE, ROOT_SLOT, root, store, options)
 }

@@ -187,9 +187,15 @@ impl Zone {
     ) -> Result<Done<Inode>> {
         let target = target.into();
         let mut at = offset;
-        let mut done = None;
+        let mut done: Option<Done<Inode>> = None;
         for part in parts_of(bytes) {
-            done = Some(self.write_part(caller, target, WritePosition::At(at), part, durability)?);
+            let part_done = self.write_part(caller, target, WritePosition::At(at), part, durability)?;
+            // Where the zone was opened anew in between, the parts before may be lost.
+            if let Some(before) = done.replace(part_done)
+                && self.life() != before.core.life
+            {
+                before.wait_durable()?;
+            }
             at = at.saturating_add(part.len() as u64);
         }
         Ok(done.expect("there is at least one part"))

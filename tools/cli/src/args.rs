@@ -389,6 +389,9 @@ pub(crate) struct RebuildArgs {
     /// Compare only, and keep the tables in use
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Move the tables in use aside without reading them and fold new ones: for tables that cannot be opened
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) discard: bool,
 }
 
 #[derive(Debug, Args)]

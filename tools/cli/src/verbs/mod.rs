@@ -32,6 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
         Verb::Init(args) => init::init(args, global, who),
         Verb::Bench(args) => run_bench(args, global),
         Verb::Verify(_) => verify::verify(global, who),
+        Verb::Rebuild(args) if args.discard => rebuild::discard(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
 }
