@@ -75,7 +75,7 @@ struct Inner {
     core: RwLock<Arc<Core>>,
     refusals: Mutex<Refusals>,
     /// The data directory's lock, held as long as anybody holds the zone.
-    lock: Mutex<Option<Box<dyn DirLock>>>,
+    lock: Mutex<Option<Arc<dyn DirLock>>>,
     /// Inodes held open, and by how many handles.
     handles: Mutex<BTreeMap<Inode, u64>>,
     /// Signalled when the keeper has something to do, and when it has done something.
@@ -158,8 +158,10 @@ impl Zone {
         Ok(View::new(self.clone(), core.log.clone(), core.tables.view(seq), seq))
     }
 
-    /// Keeps the data directory's lock until nobody holds the zone any more.
+    /// Keeps the data directory's lock until nobody holds the zone or its log any more.
     pub(crate) fn keep_lock(&self, lock: Box<dyn DirLock>) {
+        let lock: Arc<dyn DirLock> = lock.into();
+        self.inner.core().log.hold(Arc::clone(&lock));
         *self.inner.lock.lock() = Some(lock);
     }
 

@@ -152,7 +152,7 @@ fn open_core(
     store: &Arc<dyn Store>,
     options: &ZoneOptions,
 ) -> Result<Core> {
-    let tables = Arc::new(ZoneTables::open(Arc::clone(store), slot).map_err(store_error)?);
+    let tables = Arc::new(ZoneTables::open_for(Arc::clone(store), slot, meta.identity).map_err(store_error)?);
     let proofs = Proofs { applied: tables.applied(), signed: Seq::ZERO };
     let opened = Log::open(env, dir, meta.identity, meta.first_seq, proofs, options.log).map_err(open_error)?;
     core_of(opened, tables, 0)
@@ -273,7 +273,11 @@ impl Inner {
         old.tables.drop_above(flushed);
         let proofs = Proofs { applied: flushed, signed: Seq::ZERO };
         let opened = Log::open(&self.env, &self.dir, self.identity, self.first, proofs, self.options.log);
-        *slot = Arc::new(core_of(opened.map_err(open_error)?, Arc::clone(&old.tables), old.life + 1)?);
+        let opened = opened.map_err(open_error)?;
+        if let Some(lock) = &*self.lock.lock() {
+            opened.log.hold(Arc::clone(lock));
+        }
+        *slot = Arc::new(core_of(opened, Arc::clone(&old.tables), old.life + 1)?);
         Ok(())
     }
 }
