@@ -61,6 +61,7 @@ impl Nexus {
             let message = format!("{} is a data directory already", dir.display());
             return Err(Error::new(Reason::Exists, message));
         }
+        check_ours(&env, dir)?;
         let unavailable = |e| Error::new(Reason::Unavailable, format!("cannot create {}", dir.display())).because(e);
         env.disk.create_dir_all(&zone_dir(dir)).map_err(unavailable)?;
         let lock = take_lock(&env, dir)?;
@@ -80,8 +81,7 @@ impl Nexus {
     pub fn open(dir: &Path, options: ZoneOptions) -> Result<Nexus> {
         let env = Env::real();
         if !exists(&env, dir)? {
-            let message = format!("{} is no data directory; make one with `nexus init`", dir.display());
-            return Err(Error::new(Reason::NotFound, message));
+            return Err(not_there(&env, dir));
         }
         let lock = take_lock(&env, dir)?;
         let store = open_store(dir)?;
@@ -117,6 +117,39 @@ impl Nexus {
     /// Flushes everything and gives the directory up.
     pub fn close(self) -> Result<()> {
         self.zone.close()
+    }
+}
+
+/// Why there is no data directory: none was made, or its zone lost its identity file.
+#[must_use]
+pub fn not_there(env: &Env, dir: &Path) -> Error {
+    let segments = zone_dir(dir).join(nexus_log::log::SEGMENTS);
+    if matches!(unfinished::holds_no_log(env, &segments), Ok(false)) {
+        return unfinished::identity_lost(&zone_dir(dir));
+    }
+    Error::new(Reason::NotFound, format!("{} is no data directory; make one with `nexus init`", dir.display()))
+}
+
+/// A data directory is made where there is nothing, or what an init that was cut short left.
+fn check_ours(env: &Env, dir: &Path) -> Result<()> {
+    let names = match env.disk.list(dir) {
+        Ok(names) => names,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(Error::new(Reason::NotDir, format!("{} is a file, not a directory", dir.display())));
+        }
+        Err(e) => {
+            let message = format!("cannot look into {}", dir.display());
+            return Err(Error::new(Reason::Unavailable, message).because(e));
+        }
+    };
+    match names.iter().find(|name| !["LOCK", "zones", TABLES].iter().any(|ours| name == ours)) {
+        None => Ok(()),
+        Some(other) => {
+            let (dir, other) = (dir.display(), other.to_string_lossy());
+            let message = format!("{dir} is not empty: it holds {other}; name an empty directory or a new one");
+            Err(Error::new(Reason::NotEmpty, message))
+        }
     }
 }
 

@@ -23,15 +23,19 @@ pub(crate) fn clear(env: &Env, zone: &Path) -> Result<()> {
     let segments = zone.join(SEGMENTS);
     if env.disk.exists(&segments).map_err(unavailable)? {
         if !holds_no_log(env, &segments).map_err(unavailable)? {
-            let message = format!(
-                "{} holds a log whose identity file (meta) is missing; put the file back from a copy, nothing was changed",
-                zone.display()
-            );
-            return Err(Error::new(Reason::Corrupt, message));
+            return Err(identity_lost(zone));
         }
         remove_files(env, &segments).map_err(unavailable)?;
     }
     if env.disk.exists(zone).map_err(unavailable)? { remove_files(env, zone).map_err(unavailable) } else { Ok(()) }
+}
+
+pub(crate) fn identity_lost(zone: &Path) -> Error {
+    let message = format!(
+        "{} holds a log whose identity file (meta) is missing; put it back from a copy; nothing was changed",
+        zone.display()
+    );
+    Error::new(Reason::Corrupt, message)
 }
 
 fn remove_files(env: &Env, dir: &Path) -> io::Result<()> {
@@ -44,8 +48,11 @@ fn remove_files(env: &Env, dir: &Path) -> io::Result<()> {
 }
 
 /// At most the first record of a zone, in at most its first segment.
-fn holds_no_log(env: &Env, segments: &Path) -> io::Result<bool> {
+pub(crate) fn holds_no_log(env: &Env, segments: &Path) -> io::Result<bool> {
     let first = file_name(Seq::FIRST);
+    if !env.disk.exists(segments)? {
+        return Ok(true);
+    }
     match &env.disk.list(segments)?[..] {
         [] => Ok(true),
         [only] if *only == first => {

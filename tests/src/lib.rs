@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+pub mod acks;
 pub mod compare;
 pub mod generate;
 pub mod ledger;

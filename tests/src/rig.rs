@@ -157,7 +157,6 @@ impl Rig {
                 if seq == before.next() && expected.is_ok_and(|ran| ran.changed) && !op.is_staged() {
                     self.history.insert(seq, tree);
                 }
-                self.refusals += 1;
                 self.disturbed = true;
                 return Outcome::Disturbed(error.kind);
             }
@@ -185,7 +184,6 @@ impl Rig {
         // Background work may have met the failure first.
         self.disturbed |= self.zone.log().poisoned().is_some();
         if self.disturbed {
-            self.refusals += 1;
             let missing = "/there never was such a name";
             let refused = self.zone.unlink(&self.callers[0], missing, Durability::Durable).unwrap_err();
             if refused.kind != Reason::NotFound {
@@ -193,6 +191,7 @@ impl Rig {
                 return Some(refused.kind);
             }
             self.disturbed = false;
+            self.refusals += 1;
             self.resync();
         }
         None

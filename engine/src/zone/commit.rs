@@ -149,9 +149,9 @@ impl Inner {
             return Err(Error::new(Reason::Busy, "too much is waiting for the disk; try again"));
         }
         core.tables.insert(write_set);
-        core.newest.store(seq.0, Ordering::Release);
         match core.log.append(draft) {
-            Ok(()) => {}
+            // Not before: a view of the newest state reads content from the log's queue.
+            Ok(()) => core.newest.store(seq.0, Ordering::Release),
             Err(AppendRefused::Poisoned(poisoned)) => return Err(poisoned_error(poisoned)),
             Err(AppendRefused::Busy) => unreachable!("the sequencer alone appends, and looked before"),
         }

@@ -96,7 +96,7 @@ struct Core {
     /// The same through all lives of the zone: a View of an earlier one goes on reading them.
     tables: Arc<ZoneTables>,
     sequencer: Mutex<Sequencer>,
-    /// Highest seq whose rows are in the memtable.
+    /// Highest seq whose rows are in the memtable and whose record is in the log's queue.
     newest: AtomicU64,
     /// What stopped the tables; every later write is refused.
     broken: Mutex<Option<String>>,

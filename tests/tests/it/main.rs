@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod bounds;
+mod crash;
+mod damage;
 mod power;
 mod space;
 mod syscalls;
+mod threads;

@@ -230,7 +230,7 @@ fn operations_of_the_script(seed: u64) -> u64 {
 fn a_power_cut_at_any_operation_of_the_disk_loses_nothing_acknowledged_and_tears_nothing() {
     for seed in 0..2 {
         let operations = operations_of_the_script(seed);
-        let step = if long() { 1 } else { 9 };
+        let step = if long() { 1 } else { 5 };
         // The founding of the zone, and then each or some.
         for nth in (1..40).chain((40 + seed * 4..=operations + 1).step_by(step)) {
             let scene = Scene::new(seed);

@@ -1,14 +1,17 @@
 //! A disk that is full: typed errors, reading goes on, and with space again the zone works without a hand laid on it.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use nexus_engine::{At, Caller, Durability, NewFile, ZoneOptions};
+use nexus_engine::gate::{Call, Gate};
+use nexus_engine::{At, Caller, Durability, Error, NewFile, ZoneOptions, open_zone};
 use nexus_log::appender::AppenderOptions;
 use nexus_log::env::Env;
-use nexus_log::event::Reason;
+use nexus_log::event::{Reason, Syscall};
 use nexus_log::log::{Driver, LogOptions};
 use nexus_projections::store::BTreeStore;
 use nexus_tests::generate::{Generator, Scale};
+use nexus_tests::ledger::{self, Refusals};
 use nexus_tests::long;
 use nexus_tests::rig::{Outcome, ROOT, Rig, Tables, manual};
 
@@ -64,8 +67,8 @@ fn content_that_a_failure_took_is_not_attached() {
         let (env, disk, _clock) = Env::simulated(others);
         let log = LogOptions { driver: Driver::Manual, appender: AppenderOptions::default(), reserve_bytes: 0 };
         let options = ZoneOptions { log, manual: false };
-        let store = std::sync::Arc::new(BTreeStore::default());
-        let zone = nexus_engine::open_zone(&env, Path::new(DIR), ROOT, store, options).unwrap();
+        let store = Arc::new(BTreeStore::default());
+        let zone = open_zone(&env, Path::new(DIR), ROOT, store, options).unwrap();
         let me = Caller::agent("me").unwrap();
         let chunk = |fill: u8| vec![fill; 1 << 20];
         let mut writer = zone.content_writer(&me);
@@ -105,21 +108,35 @@ fn content_that_a_failure_took_is_not_attached() {
             }
         }
         zone.close().unwrap();
-        let gaps = nexus_tests::ledger::read_all(&zone).gaps;
+        let gaps = ledger::read_all(&zone).gaps;
         assert_eq!(gaps, 1, "the zone opened itself again, and its log says so");
+    }
+}
+
+struct DenyReads;
+
+impl Gate for DenyReads {
+    fn check(&self, call: &Call<'_>) -> Result<(), Error> {
+        match call.syscall {
+            Syscall::Stat => Err(Error::new(Reason::PermissionDenied, "no")),
+            _ => Ok(()),
+        }
     }
 }
 
 #[test]
 fn refusals_on_a_full_disk_are_counted_when_there_is_space_again() {
     let (env, disk, clock) = Env::simulated(1);
-    let store = std::sync::Arc::new(BTreeStore::default());
-    let zone = nexus_engine::open_zone(&env, Path::new(DIR), ROOT, store, manual(64 << 20, 0, 4096)).unwrap();
+    let store = Arc::new(BTreeStore::default());
+    let zone = open_zone(&env, Path::new(DIR), ROOT, store, manual(64 << 20, 0, 4096)).unwrap();
+    zone.install_gate(Some(Arc::new(DenyReads)));
     let me = Caller::agent("me").unwrap();
     disk.set_free_bytes(Some(4096));
     for _ in 0..5 {
-        let refused = zone.mkdir(&me, "/a", &NewFile::default(), true, Durability::Durable).unwrap_err();
-        assert_eq!(refused.kind, Reason::NoSpace);
+        let full = zone.mkdir(&me, "/a", &NewFile::default(), true, Durability::Durable).unwrap_err();
+        assert_eq!(full.kind, Reason::NoSpace);
+        let refused = zone.view(At::Latest).unwrap().stat(&me, "/", true).unwrap_err();
+        assert_eq!(refused.kind, Reason::PermissionDenied);
         clock.advance(800_000_000);
         zone.tick().unwrap();
     }
@@ -128,5 +145,5 @@ fn refusals_on_a_full_disk_are_counted_when_there_is_space_again() {
     zone.tick().unwrap();
     zone.mkdir(&me, "/a", &NewFile::default(), true, Durability::Durable).unwrap();
     zone.close().unwrap();
-    assert_eq!(nexus_tests::ledger::read_all(&zone).total(), 5);
+    assert_eq!(ledger::read_all(&zone), Refusals { recorded: 0, counted: 5, gaps: 0 });
 }

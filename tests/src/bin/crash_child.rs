@@ -1,0 +1,44 @@
+//! Works on a data directory until it is killed, and writes a line for each operation that was acknowledged.
+//!
+//! `crash_child DIR SEED`
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use nexus_engine::{Caller, Durability, NewFile, Nexus, ZoneOptions, exists};
+use nexus_log::env::{Env, SplitMix64};
+use nexus_tests::acks::work;
+use nexus_tests::rig::ROOT;
+
+const WORKERS: u64 = 4;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let dir = PathBuf::from(args.next().unwrap());
+    let seed: u64 = args.next().unwrap().parse().unwrap();
+    let mut options = ZoneOptions::default();
+    options.log.appender.segment_bytes_max = 4 << 20;
+    let nexus = match exists(&Env::real(), &dir).unwrap() {
+        true => Nexus::open(&dir, options).unwrap(),
+        false => Nexus::init(&dir, ROOT, options).unwrap(),
+    };
+    let zone = nexus.zone("root").unwrap();
+    std::thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            let zone = &zone;
+            scope.spawn(move || {
+                let me = Caller::agent(&format!("worker {worker}")).unwrap();
+                let mut rng = SplitMix64::new(seed * WORKERS + worker);
+                let directory = format!("/{worker}");
+                zone.mkdir(&me, directory.as_str(), &NewFile::default(), false, Durability::Durable).unwrap();
+                loop {
+                    if let Some(ack) = work(zone, &me, &directory, &mut rng) {
+                        std::io::stdout().lock().write_all(ack.line().as_bytes()).unwrap();
+                    }
+                }
+            });
+        }
+    });
+}
