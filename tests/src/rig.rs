@@ -12,7 +12,7 @@ use nexus_log::appender::AppenderOptions;
 use nexus_log::env::Env;
 use nexus_log::event::Reason;
 use nexus_log::ids::{Inode, Seq};
-use nexus_log::log::{Driver, LogOptions};
+use nexus_log::log::{Driver, LogOptions, RecoveryReport};
 use nexus_projections::store::{BTreeStore, FjallOptions, FjallStore, RunRow, Store};
 
 use crate::compare::assert_same;
@@ -86,6 +86,8 @@ pub struct Rig {
     pub refusals: u64,
     /// The last call was disturbed: the zone may open itself again before the next.
     disturbed: bool,
+    /// What opening the zone found, as far as the model knows.
+    opened: RecoveryReport,
     held: BTreeMap<u64, u64>,
     callers: [Caller; 2],
 }
@@ -104,6 +106,7 @@ impl Rig {
         let history = BTreeMap::from([(zone.log().flushed(), tree.clone())]);
         let acknowledged = zone.log().flushed();
         let refusals = ledger::read_all(&zone).total();
+        let opened = zone.recovery();
         let callers = [Caller::agent("ann").unwrap(), Caller::agent("bob").unwrap()];
         let held = BTreeMap::new();
         let dir = dir.to_owned();
@@ -118,6 +121,7 @@ impl Rig {
             acknowledged,
             refusals,
             disturbed: false,
+            opened,
             held,
             callers,
         })
@@ -178,11 +182,16 @@ impl Rig {
         outcome
     }
 
+    /// The disk failed, and the model does not know yet what is left: background work may have met it first, and the
+    /// zone may have opened itself again.
+    fn is_disturbed(&self) -> bool {
+        self.disturbed || self.zone.log().poisoned().is_some() || self.opened != self.zone.recovery()
+    }
+
     /// After a failure, the first call that is answered is answered by a zone that opened itself again: then the model
     /// goes on from what its log holds. `None` where calls are answered.
     pub fn still_disturbed(&mut self) -> Option<Reason> {
-        // Background work may have met the failure first.
-        self.disturbed |= self.zone.log().poisoned().is_some();
+        self.disturbed |= self.is_disturbed();
         if self.disturbed {
             let missing = "/there never was such a name";
             let refused = self.zone.unlink(&self.callers[0], missing, Durability::Durable).unwrap_err();
@@ -191,6 +200,7 @@ impl Rig {
                 return Some(refused.kind);
             }
             self.disturbed = false;
+            self.opened = self.zone.recovery();
             self.refusals += 1;
             self.resync();
         }
@@ -242,7 +252,7 @@ impl Rig {
     }
 
     fn check_at(&self, seq: Seq) {
-        if self.disturbed {
+        if self.is_disturbed() {
             let mut replay = Replay::new(self.zone.log());
             replay.run(Seq::FIRST, seq, |_, _| {}).unwrap();
             assert_same(&self.zone, At::Exactly(seq), &replay.tree);
@@ -277,19 +287,31 @@ impl Rig {
             self.zone.close().unwrap();
         }
         let flushed = self.zone.log().flushed();
-        let Rig { env, dir, tables, options, zone, mut history, acknowledged, refusals, held, callers, .. } = self;
-        assert!(flushed >= acknowledged);
-        let mut lost = history.split_off(&flushed.next());
+        assert!(flushed >= self.acknowledged);
+        let Rig { env, dir, tables, options, zone, mut history, .. } = self;
+        drop(history.split_off(&flushed.next()));
         drop(zone);
         let zone = open_zone(&env, &dir, ROOT, tables.open(), options).unwrap();
-        let report = zone.recovery();
-        assert_eq!((report.clean, report.last), (close, flushed), "{report:?}");
-        lost.clear();
+        let opened = zone.recovery();
+        assert_eq!((opened.clean, opened.last), (close, flushed), "{opened:?}");
         let tree = history.last_key_value().unwrap().1.clone();
-        let disturbed = false;
-        let mut rig =
-            Rig { env, dir, tables, options, zone, tree, history, acknowledged, refusals, disturbed, held, callers };
-        rig.held.clear();
+        let (acknowledged, refusals, callers) = (self.acknowledged, self.refusals, self.callers);
+        let (disturbed, held) = (false, BTreeMap::new());
+        let mut rig = Rig {
+            env,
+            dir,
+            tables,
+            options,
+            zone,
+            tree,
+            history,
+            acknowledged,
+            refusals,
+            disturbed,
+            opened,
+            held,
+            callers,
+        };
         if !rig.tree.orphans().is_empty() {
             rig.tree.remove_orphans();
             rig.note();

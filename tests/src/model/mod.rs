@@ -148,7 +148,9 @@ impl Tree {
     fn rename(&mut self, from: (u64, &[u8]), to: (u64, &[u8]), replaced_held: bool, stamp: Stamp) {
         let replaced = self.entries_mut(to.0, stamp).remove(to.1);
         if let Some(replaced) = replaced {
-            self.drop_name(replaced, replaced_held, stamp);
+            // Only files live on without a name.
+            let lives = replaced_held && !self.nodes[&replaced].is_directory();
+            self.drop_name(replaced, lives, stamp);
         }
         let inode = self.leave(from.0, from.1, stamp);
         self.enter(to.0, to.1, inode, stamp);
