@@ -24,7 +24,7 @@ use super::keeper::Keeper;
 use super::{Core, Inner, SOLO_TERM, Sequencer, Zone, ZoneOptions};
 use crate::decide::{Facts, ReleaseOrphans, system_context};
 use crate::error::{Error, Result};
-use crate::gate::{Authorized, Dispatch};
+use crate::gate::{Authorized, Dispatch, Rank};
 use crate::limits::REFUSAL_WINDOW;
 use crate::view::read_error;
 
@@ -209,13 +209,14 @@ impl Inner {
         let after = log.seq_at(window).map_err(read_error)?.unwrap_or(Seq::ZERO);
         let gap = AuditGap { after: after.0, until_ns: self.env.clock.wall_ns() };
         let events: [Event; 2] = [recovered.into(), gap.into()];
-        self.record_facts(&system_context(), &events)
+        self.record_facts(Rank::Reserve, &system_context(), &events)
     }
 
     /// Appends facts about the zone and waits for the disk.
-    pub(super) fn record_facts(&self, context: &nexus_log::event::Context, events: &[Event]) -> Result<()> {
-        let committed =
-            self.commit(&Dispatch::internal(), context, &Facts { events }, None).map_err(|refusal| refusal.error)?;
+    pub(super) fn record_facts(&self, rank: Rank, context: &nexus_log::event::Context, events: &[Event]) -> Result<()> {
+        let committed = self
+            .commit(&Dispatch::internal(rank), context, &Facts { events }, None)
+            .map_err(|refusal| refusal.error)?;
         committed.core.wait(committed.state)
     }
 
@@ -231,7 +232,7 @@ impl Inner {
         for inodes in orphans.chunks(crate::limits::RECORD_ROWS_MAX / 2) {
             let operation = ReleaseOrphans { inodes };
             let committed = self
-                .commit(&Dispatch::internal(), &system_context(), &operation, None)
+                .commit(&Dispatch::internal(Rank::Reserve), &system_context(), &operation, None)
                 .map_err(|refusal| refusal.error)?;
             committed.core.wait(committed.state)?;
         }
@@ -243,14 +244,16 @@ impl Inner {
         let core = self.core();
         let Some(poisoned) = core.log.poisoned() else {
             self.check_broken(&core)?;
-            if !authorized.internal {
+            if authorized.rank < Rank::Reserve {
                 self.check_space(&core)?;
+            }
+            if authorized.rank == Rank::Call {
                 self.throttle(&core)?;
             }
             return Ok(core);
         };
         let healed = poisoned.0.no_space() && core.log.free_bytes().unwrap_or(0) > 0;
-        if !healed || authorized.internal {
+        if !healed || authorized.rank > Rank::Call {
             return Err(poisoned_error(poisoned));
         }
         self.check_broken(&core)?;

@@ -13,7 +13,7 @@ use nexus_projections::row::{Content, FileKind};
 use super::errors::{damaged, poisoned_error, store_error};
 use super::{Core, Inner, Zone};
 use crate::error::{Error, Result};
-use crate::gate::Dispatch;
+use crate::gate::{Dispatch, Rank};
 use crate::limits::{RECORD_ROWS_MAX, THROTTLE_WAIT_MAX};
 use crate::lookup::resolve;
 use crate::path::Target;
@@ -50,7 +50,7 @@ impl Inner {
         let clock = self.env.clock.boot_ns();
         if !now
             && self.refusals.lock().closes_in(clock) == Some(0)
-            && self.writable_core(&Dispatch::internal()).is_err()
+            && self.writable_core(&Dispatch::internal(Rank::Upkeep)).is_err()
         {
             self.refusals.lock().defer(clock);
             return Ok(());
@@ -63,7 +63,7 @@ impl Inner {
             }
         };
         for (context, event) in closed {
-            self.record_facts(&context, &[event])?;
+            self.record_facts(Rank::Upkeep, &context, &[event])?;
         }
         Ok(())
     }
