@@ -45,7 +45,20 @@ pub trait Hook: Send + Sync {
 
 /// Proof that the gate let a call through; nothing changes a zone without one.
 #[derive(Debug)]
-pub(crate) struct Authorized(());
+pub(crate) struct Authorized {
+    pub(crate) rank: Rank,
+}
+
+/// What may hold a change back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// A caller's: waits while the tables are behind, and leaves the disk's reserve alone.
+    Call,
+    /// Of the engine's upkeep, on which relief may wait: does not wait, but leaves the reserve alone.
+    Upkeep,
+    /// What must be on record before anything else: may use the reserve.
+    Reserve,
+}
 
 /// What is installed in front of a zone's calls.
 #[derive(Default)]
@@ -76,13 +89,13 @@ impl Dispatch {
         }
         let hooks = Arc::clone(&self.hooks.read());
         hooks.iter().try_for_each(|hook| hook.pre(call))?;
-        let result = run(&Authorized(()));
+        let result = run(&Authorized { rank: Rank::Call });
         hooks.iter().for_each(|hook| hook.post(call, result.as_ref().map(&seq_of)));
         result
     }
 
     /// What the engine does of itself passes no gate.
-    pub(crate) fn internal() -> Authorized {
-        Authorized(())
+    pub(crate) fn internal(rank: Rank) -> Authorized {
+        Authorized { rank }
     }
 }

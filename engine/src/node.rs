@@ -15,11 +15,13 @@ use nexus_log::event::Reason;
 use nexus_projections::store::{FjallOptions, FjallStore, Store};
 
 use crate::error::{Error, Result};
+use crate::unfinished;
 use crate::zone::errors::store_error;
 use crate::zone::{RootAttributes, Zone, ZoneOptions};
 
 /// Name of the zone that every data directory has.
 pub const ROOT_ZONE: &str = "root";
+const TABLES: &str = "tables";
 /// Where a zone's rows stand in the tables.
 const ROOT_SLOT: u32 = 1;
 
@@ -59,10 +61,16 @@ impl Nexus {
             let message = format!("{} is a data directory already", dir.display());
             return Err(Error::new(Reason::Exists, message));
         }
+        check_ours(&env, dir)?;
         let unavailable = |e| Error::new(Reason::Unavailable, format!("cannot create {}", dir.display())).because(e);
         env.disk.create_dir_all(&zone_dir(dir)).map_err(unavailable)?;
         let lock = take_lock(&env, dir)?;
-        remove_unfinished(&env, dir)?;
+        // Looked at again under the lock: another process may have been faster.
+        if exists(&env, dir)? {
+            let message = format!("{} is a data directory already", dir.display());
+            return Err(Error::new(Reason::Exists, message));
+        }
+        unfinished::clear(&env, &zone_dir(dir))?;
         let store = open_store(dir)?;
         let zone = Zone::found(&env, &zone_dir(dir), ROOT_ZONE, ROOT_SLOT, root, store, options)?;
         zone.keep_lock(lock);
@@ -73,14 +81,24 @@ impl Nexus {
     pub fn open(dir: &Path, options: ZoneOptions) -> Result<Nexus> {
         let env = Env::real();
         if !exists(&env, dir)? {
-            let message = format!("{} is no data directory; make one with `nexus init`", dir.display());
-            return Err(Error::new(Reason::NotFound, message));
+            return Err(not_there(&env, dir));
         }
         let lock = take_lock(&env, dir)?;
         let store = open_store(dir)?;
         let zone = Zone::open(&env, &zone_dir(dir), ROOT_SLOT, store, options)?;
         zone.keep_lock(lock);
         Ok(Nexus { dir: dir.to_owned(), zone })
+    }
+
+    /// As [`Nexus::open`], with new tables folded from the log. Those that were there are moved aside: for tables that
+    /// cannot be opened.
+    pub fn open_discarding_tables(dir: &Path, options: ZoneOptions) -> Result<Nexus> {
+        let env = Env::real();
+        {
+            let _lock = take_lock(&env, dir)?;
+            move_tables_aside(&env, dir)?;
+        }
+        Nexus::open(dir, options)
     }
 
     #[must_use]
@@ -102,6 +120,39 @@ impl Nexus {
     }
 }
 
+/// Why there is no data directory: none was made, or its zone lost its identity file.
+#[must_use]
+pub fn not_there(env: &Env, dir: &Path) -> Error {
+    let segments = zone_dir(dir).join(nexus_log::log::SEGMENTS);
+    if matches!(unfinished::holds_no_log(env, &segments), Ok(false)) {
+        return unfinished::identity_lost(&zone_dir(dir));
+    }
+    Error::new(Reason::NotFound, format!("{} is no data directory; make one with `nexus init`", dir.display()))
+}
+
+/// A data directory is made where there is nothing, or what an init that was cut short left.
+fn check_ours(env: &Env, dir: &Path) -> Result<()> {
+    let names = match env.disk.list(dir) {
+        Ok(names) => names,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(Error::new(Reason::NotDir, format!("{} is a file, not a directory", dir.display())));
+        }
+        Err(e) => {
+            let message = format!("cannot look into {}", dir.display());
+            return Err(Error::new(Reason::Unavailable, message).because(e));
+        }
+    };
+    match names.iter().find(|name| !["LOCK", "zones", TABLES].iter().any(|ours| name == ours)) {
+        None => Ok(()),
+        Some(other) => {
+            let (dir, other) = (dir.display(), other.to_string_lossy());
+            let message = format!("{dir} is not empty: it holds {other}; name an empty directory or a new one");
+            Err(Error::new(Reason::NotEmpty, message))
+        }
+    }
+}
+
 fn take_lock(env: &Env, dir: &Path) -> Result<Box<dyn DirLock>> {
     let holder = format!("process {} ({})", std::process::id(), program());
     env.disk.lock(&dir.join("LOCK"), &holder).map_err(|error| match &error {
@@ -118,26 +169,24 @@ fn program() -> String {
     Path::new(&path).file_name().map_or_else(|| "?".into(), |name| name.to_string_lossy().into_owned())
 }
 
-fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(FjallStore::open(&dir.join("tables"), FjallOptions::default()).map_err(store_error)?))
-}
-
-/// An init that was cut short left files and no zone: without its meta file nothing in them was ever acknowledged.
-fn remove_unfinished(env: &Env, dir: &Path) -> Result<()> {
-    let zone = zone_dir(dir);
-    let unavailable = |e| Error::new(Reason::Unavailable, "cannot remove what an unfinished init left").because(e);
-    for folder in [zone.join(nexus_log::log::SEGMENTS), zone] {
-        if !env.disk.exists(&folder).map_err(unavailable)? {
-            continue;
-        }
-        for name in env.disk.list(&folder).map_err(unavailable)? {
-            let path = folder.join(&name);
-            if name != nexus_log::log::SEGMENTS {
-                env.disk.remove_file(&path).map_err(unavailable)?;
-            }
+fn move_tables_aside(env: &Env, dir: &Path) -> Result<()> {
+    let unavailable = |e| Error::new(Reason::Unavailable, "cannot move the tables aside").because(e);
+    let tables = dir.join(TABLES);
+    if !env.disk.exists(&tables).map_err(unavailable)? {
+        return Ok(());
+    }
+    for number in 1_u32.. {
+        let aside = dir.join(format!("{TABLES}.discarded-{number}"));
+        if !env.disk.exists(&aside).map_err(unavailable)? {
+            env.disk.rename(&tables, &aside).map_err(unavailable)?;
+            return env.disk.sync_dir(dir).map_err(unavailable);
         }
     }
-    Ok(())
+    unreachable!("a number is free")
+}
+
+fn open_store(dir: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(FjallStore::open(&dir.join(TABLES), FjallOptions::default()).map_err(store_error)?))
 }
 
 /// Opens a zone in any environment, with tables of the caller's: for simulations.
@@ -152,17 +201,7 @@ pub fn open_zone(
     if env.disk.exists(&dir.join("meta")).map_err(unavailable)? {
         return Zone::open(env, dir, ROOT_SLOT, store, options);
     }
+    unfinished::clear(env, dir)?;
     env.disk.create_dir_all(dir).map_err(unavailable)?;
-    for name in env.disk.list(dir).map_err(unavailable)? {
-        if name != nexus_log::log::SEGMENTS {
-            env.disk.remove_file(&dir.join(name)).map_err(unavailable)?;
-        }
-    }
-    let segments = dir.join(nexus_log::log::SEGMENTS);
-    if env.disk.exists(&segments).map_err(unavailable)? {
-        for name in env.disk.list(&segments).map_err(unavailable)? {
-            env.disk.remove_file(&segments.join(name)).map_err(unavailable)?;
-        }
-    }
     Zone::found(env, dir, ROOT_ZONE, ROOT_SLOT, root, store, options)
 }

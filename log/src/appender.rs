@@ -168,8 +168,12 @@ impl Appender {
         let mut offset = end;
         while offset < ahead {
             let next = (offset + 1).next_multiple_of(ZERO_WRITE_BYTES as u64).min(ahead);
-            write_all_at(&*self.tail.file, &[&ZEROS[..(next - offset) as usize]], offset)?;
-            offset = next;
+            match write_all_at(&*self.tail.file, &[&ZEROS[..(next - offset) as usize]], offset) {
+                Ok(()) => offset = next,
+                // They save time and hold nothing: the batch itself has its space.
+                Err(e) if e.kind() == io::ErrorKind::StorageFull => break,
+                Err(e) => return Err(e),
+            }
         }
         self.tail.file_end = offset;
         Ok(())

@@ -21,7 +21,7 @@
 //! 3. `begin < end` in every `old` row.
 
 use bytes::Bytes;
-use nexus_log::ids::Seq;
+use nexus_log::ids::{Seq, ZoneIdentity};
 
 use crate::put::Version;
 use crate::store::{PREFIX_BYTES, Prefix, StoreError};
@@ -121,6 +121,17 @@ pub(crate) fn live_key(slot: u32) -> Vec<u8> {
 /// The number that the slot's next generation gets; numbers are never used again.
 pub(crate) fn next_key(slot: u32) -> Vec<u8> {
     zone_place(slot).key(BOOKKEEPING, Family::Cur, &[b"next"])
+}
+
+/// Whose rows stand in the slot: a zone in one of its lives.
+pub(crate) fn owner_key(slot: u32) -> Vec<u8> {
+    zone_place(slot).key(BOOKKEEPING, Family::Cur, &[b"owner"])
+}
+
+pub(crate) fn encode_owner(owner: ZoneIdentity) -> Bytes {
+    let mut bytes = owner.zone.0.to_vec();
+    bytes.extend_from_slice(&owner.incarnation.0.to_le_bytes());
+    bytes.into()
 }
 
 fn zone_place(slot: u32) -> Place {

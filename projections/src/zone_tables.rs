@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_log::ids::Seq;
+use nexus_log::ids::{Seq, ZoneIdentity};
 
 use crate::generation::{Generation, Standing};
 use crate::layout::{self, Place, encode_number};
@@ -67,6 +67,27 @@ impl ZoneTables {
         };
         let generation = Generation::new(store, place, Seq(applied), Standing::Live);
         Ok(ZoneTables { generation: Arc::new(generation) })
+    }
+
+    /// As [`open`](Self::open), for a zone in one of its lives. Rows that are another's, because the zone was replaced
+    /// beside its tables, are left behind: the zone begins with an empty generation.
+    pub fn open_for(store: Arc<dyn Store>, slot: u32, owner: ZoneIdentity) -> Result<ZoneTables, StoreError> {
+        let (key, value) = (layout::owner_key(slot), layout::encode_owner(owner));
+        match store.get(&key)? {
+            Some(stored) if stored == value => ZoneTables::open(store, slot),
+            None => {
+                let tables = ZoneTables::open(Arc::clone(&store), slot)?;
+                write(&*store, [(key, Some(value))])?;
+                Ok(tables)
+            }
+            Some(_) => {
+                let tables = begin(Arc::clone(&store), slot, Seq::ZERO)?;
+                let live = encode_number(u64::from(tables.generation.place.generation));
+                write(&*store, [(layout::live_key(slot), Some(live)), (key, Some(value))])?;
+                *tables.generation.standing.lock() = Standing::Live;
+                Ok(tables)
+            }
+        }
     }
 
     /// The newest record inserted.

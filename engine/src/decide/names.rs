@@ -60,7 +60,7 @@ impl Operation for Unlink<'_> {
     fn decide<P: Prior>(&self, rows: &P, turn: &Turn<'_>) -> Found<Decision<Inode>, P> {
         let (parent, name, found) = existing(rows, self.entry)?;
         if found.kind == FileKind::Directory {
-            let message = format!("{} is a directory; use rmdir", shown(&name));
+            let message = format!("{} is a directory", shown(&name));
             return Err(Error::new(Reason::IsDir, message).at(found.inode).into());
         }
         let dropped = drop_name(rows, turn, found.inode, parent, &name)?;
@@ -94,7 +94,7 @@ impl Operation for Rmdir<'_> {
     fn decide<P: Prior>(&self, rows: &P, _: &Turn<'_>) -> Found<Decision<Inode>, P> {
         let (parent, name, found) = existing(rows, self.entry)?;
         if found.kind != FileKind::Directory {
-            let message = format!("{} is not a directory; use unlink", shown(&name));
+            let message = format!("{} is not a directory", shown(&name));
             return Err(Error::new(Reason::NotDir, message).at(found.inode).into());
         }
         check_empty(rows, found.inode, &name)?;

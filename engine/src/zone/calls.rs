@@ -15,7 +15,7 @@ use crate::decide::{
     SetAttributes, SetXattr, Staged, Symlink, Truncate, Unlink, WriteAt, WritePosition, XattrMode,
 };
 use crate::error::{Error, Result};
-use crate::gate::{Authorized, Call, Dispatch};
+use crate::gate::{Authorized, Call, Dispatch, Rank};
 use crate::limits::{CHUNK_BYTES_MAX, WRITE_BYTES_MAX};
 use crate::path::{Entry, PATH_BYTES_MAX, Target};
 
@@ -187,9 +187,15 @@ impl Zone {
     ) -> Result<Done<Inode>> {
         let target = target.into();
         let mut at = offset;
-        let mut done = None;
+        let mut done: Option<Done<Inode>> = None;
         for part in parts_of(bytes) {
-            done = Some(self.write_part(caller, target, WritePosition::At(at), part, durability)?);
+            let part_done = self.write_part(caller, target, WritePosition::At(at), part, durability)?;
+            // Where the zone was opened anew in between, the parts before may be lost.
+            if let Some(before) = done.replace(part_done)
+                && self.life() != before.core.life
+            {
+                before.wait_durable()?;
+            }
             at = at.saturating_add(part.len() as u64);
         }
         Ok(done.expect("there is at least one part"))
@@ -344,7 +350,7 @@ impl Zone {
         }
         let operation = ReleaseOrphans { inodes: &[inode] };
         self.inner
-            .commit(&Dispatch::internal(), caller.context(), &operation, None)
+            .commit(&Dispatch::internal(Rank::Reserve), caller.context(), &operation, None)
             .map(|_| ())
             .map_err(|refusal| refusal.error)
     }
@@ -407,7 +413,8 @@ impl Inner {
 
     /// A refusal becomes an event: the first of its kind at once, repeats as a count.
     pub(super) fn note_refusal(&self, call: &Call<'_>, error: &Error) {
-        // These say that the zone could not answer, not that it answered no; there is nowhere to record them.
+        // That the zone cannot answer is no refusal, and a full disk has no room to say so; what may have happened is in
+        // the log if it did.
         if matches!(error.kind, Reason::OutcomeUnknown | Reason::Unavailable | Reason::NoSpace) {
             return;
         }
@@ -424,7 +431,7 @@ impl Inner {
             let events = [event];
             let facts = crate::decide::Facts { events: &events };
             // Where the zone takes no records now, the refusal is counted and the count becomes one later.
-            if self.commit(&Dispatch::internal(), context, &facts, None).is_err() {
+            if self.commit(&Dispatch::internal(Rank::Upkeep), context, &facts, None).is_err() {
                 self.refusals.lock().not_recorded(now, context, (call.syscall, inode, error.kind));
             }
         }

@@ -65,12 +65,12 @@ impl Inner {
     /// Takes `operation` through the sequencer and appends what it decides. Does not wait for the disk.
     pub(super) fn commit<O: Operation>(
         &self,
-        _authorized: &Authorized,
+        authorized: &Authorized,
         context: &Context,
         operation: &O,
         payload: Option<&Payload>,
     ) -> std::result::Result<Committed<O::Reply>, Refusal> {
-        let core = self.writable_core()?;
+        let core = self.writable_core(authorized)?;
         // What small records change is mostly in memory; where it is not, the second try loads it.
         let indexed = payload.is_some_and(|p| p.chunks().iter().any(|c| c.length >= INDEXED_CHUNK_BYTES_MIN));
         for attempt in 0..TURN_RETRIES_MAX {

@@ -8,8 +8,16 @@ use nexus_projections::store::StoreError;
 use crate::error::Error;
 
 pub(crate) fn store_error(error: StoreError) -> Error {
-    let message = "the tables cannot be read; the log is not affected; run `nexus rebuild`";
-    Error::new(Reason::Corrupt, message).because(error)
+    match &error {
+        StoreError::Corrupt { .. } => {
+            let message = "the tables are damaged; the log is not affected; run `nexus rebuild --discard`";
+            Error::new(Reason::Corrupt, message).because(error)
+        }
+        StoreError::Fatal { .. } => {
+            let message = "the tables cannot be used; the log is not affected; if it stays, `nexus rebuild --discard`";
+            Error::new(Reason::Unavailable, message).because(error)
+        }
+    }
 }
 
 pub(crate) fn poisoned_error(poisoned: Poisoned) -> Error {
@@ -27,5 +35,6 @@ pub(crate) fn outcome_unknown(poisoned: Poisoned) -> Error {
 }
 
 pub(crate) fn damaged(error: RowError) -> Error {
-    Error::new(Reason::Corrupt, "the tables are damaged; the log is not affected; run `nexus rebuild`").because(error)
+    Error::new(Reason::Corrupt, "the tables are damaged; the log is not affected; run `nexus rebuild --discard`")
+        .because(error)
 }

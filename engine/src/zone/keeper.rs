@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 use super::{Inner, Zone};
 use crate::error::Result;
 
+/// How often a store that is behind is looked at again.
+const BEHIND_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The background thread; stopped and joined when the last handle goes.
 pub(super) struct Keeper {
     inner: Arc<Inner>,
@@ -73,6 +76,13 @@ impl Inner {
             }
             // A failure is kept in the core, for every writer to see.
             let _ = self.keep();
+            if self.core().tables.must_throttle() {
+                // The store is behind with its own work, which this thread cannot do: look again in a while.
+                let mut state = self.upkeep.lock();
+                if !state.closing {
+                    self.work.wait_for(&mut state, BEHIND_INTERVAL);
+                }
+            }
         }
     }
 
@@ -82,12 +92,14 @@ impl Inner {
         self.work.notify_one();
     }
 
+    /// Relief first: whoever writes may be waiting for it.
     fn keep(&self) -> Result<()> {
-        self.close_refusals(false)?;
         let core = self.core();
-        let result = self.relieve(&core);
-        let _relieved = self.upkeep.lock();
-        self.relief.notify_all();
-        result
+        let relieved = self.relieve(&core);
+        {
+            let _state = self.upkeep.lock();
+            self.relief.notify_all();
+        }
+        relieved.and(self.close_refusals(false))
     }
 }

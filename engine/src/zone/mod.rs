@@ -31,7 +31,6 @@ use nexus_log::env::{DirLock, Env};
 use nexus_log::event::Reason;
 use nexus_log::ids::{CommitTime, Inode, Seq, Term, ZoneIdentity};
 use nexus_log::log::{Log, LogOptions, RecoveryReport};
-use nexus_projections::store::Store;
 use nexus_projections::zone_tables::ZoneTables;
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -70,15 +69,13 @@ struct Inner {
     dir: PathBuf,
     identity: ZoneIdentity,
     first: Seq,
-    slot: u32,
-    store: Arc<dyn Store>,
     options: ZoneOptions,
     dispatch: Dispatch,
     /// Replaced as a whole when the zone is opened again after a failure.
     core: RwLock<Arc<Core>>,
     refusals: Mutex<Refusals>,
     /// The data directory's lock, held as long as anybody holds the zone.
-    lock: Mutex<Option<Box<dyn DirLock>>>,
+    lock: Mutex<Option<Arc<dyn DirLock>>>,
     /// Inodes held open, and by how many handles.
     handles: Mutex<BTreeMap<Inode, u64>>,
     /// Signalled when the keeper has something to do, and when it has done something.
@@ -96,13 +93,16 @@ struct UpkeepState {
 /// One life of a zone between two openings.
 struct Core {
     log: Log,
-    tables: ZoneTables,
+    /// The same through all lives of the zone: a View of an earlier one goes on reading them.
+    tables: Arc<ZoneTables>,
     sequencer: Mutex<Sequencer>,
     /// Highest seq whose rows are in the memtable and whose record is in the log's queue.
     newest: AtomicU64,
     /// What stopped the tables; every later write is refused.
     broken: Mutex<Option<String>>,
     report: RecoveryReport,
+    /// Openings of the zone in this process before this one.
+    life: u64,
 }
 
 struct Sequencer {
@@ -139,6 +139,12 @@ impl Zone {
         self.inner.core().report.clone()
     }
 
+    /// Grows each time the zone opens itself again after a failure: what was accepted before may be lost.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.inner.core().life
+    }
+
     /// The log itself, for reading history.
     #[must_use]
     pub fn log(&self) -> Log {
@@ -152,8 +158,10 @@ impl Zone {
         Ok(View::new(self.clone(), core.log.clone(), core.tables.view(seq), seq))
     }
 
-    /// Keeps the data directory's lock until nobody holds the zone any more.
+    /// Keeps the data directory's lock until nobody holds the zone or its log any more.
     pub(crate) fn keep_lock(&self, lock: Box<dyn DirLock>) {
+        let lock: Arc<dyn DirLock> = lock.into();
+        self.inner.core().log.hold(Arc::clone(&lock));
         *self.inner.lock.lock() = Some(lock);
     }
 
@@ -177,6 +185,17 @@ impl Inner {
         Arc::clone(&self.core.read())
     }
 
+    /// Makes the answer for `time` final: what was stamped up to it is waited for, and no later record gets such a time.
+    fn close_time(&self, core: &Core, time: CommitTime) -> Result<()> {
+        let until = {
+            let mut sequencer = core.sequencer.lock();
+            sequencer.last_time = sequencer.last_time.max(time);
+            sequencer.next.prev()
+        };
+        // A log that takes no more records has no answer but what is there.
+        if core.log.poisoned().is_some() { Ok(()) } else { core.wait(until) }
+    }
+
     fn resolve_at(&self, core: &Core, at: At) -> Result<Seq> {
         let last = core.log.flushed();
         match at {
@@ -192,6 +211,7 @@ impl Inner {
                 if time.0 > self.env.clock.wall_ns() {
                     return Err(Error::new(Reason::Invalid, "the time is in the future"));
                 }
+                self.close_time(core, time)?;
                 let found = core.log.seq_at(time).map_err(crate::view::read_error)?;
                 found.ok_or_else(|| Error::new(Reason::Invalid, "the zone did not exist at that time"))
             }

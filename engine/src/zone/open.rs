@@ -8,10 +8,10 @@ use std::sync::atomic::AtomicU64;
 use nexus_log::env::Env;
 use nexus_log::event::{AuditGap, Event, Reason, Recovered, ZoneCreated};
 use nexus_log::ids::{CommitTime, Incarnation, Inode, Seq, ZoneId, ZoneIdentity};
-use nexus_log::log::{Log, OpenError, RecoveryReport};
+use nexus_log::log::{Log, OpenError, Opened, RecoveryReport};
 use nexus_log::record::Draft;
 use nexus_log::recovery::Proofs;
-use nexus_log::zone_meta::ZoneMeta;
+use nexus_log::zone_meta::{ZoneMeta, ZoneMetaError};
 use nexus_projections::apply::{ApplyError, apply};
 use nexus_projections::loads::ReadThrough;
 use nexus_projections::store::Store;
@@ -24,7 +24,8 @@ use super::keeper::Keeper;
 use super::{Core, Inner, SOLO_TERM, Sequencer, Zone, ZoneOptions};
 use crate::decide::{Facts, ReleaseOrphans, system_context};
 use crate::error::{Error, Result};
-use crate::gate::Dispatch;
+use crate::gate::{Authorized, Dispatch, Rank};
+use crate::limits::REFUSAL_WINDOW;
 use crate::view::read_error;
 
 /// Who owns the root directory of a new zone.
@@ -45,8 +46,13 @@ fn open_error(error: OpenError) -> Error {
     Error::new(kind, "the zone's log cannot be opened").because(error)
 }
 
-fn meta_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(Reason::Corrupt, "the zone's meta file cannot be used").because(error)
+fn meta_error(error: ZoneMetaError) -> Error {
+    let kind = match &error {
+        ZoneMetaError::Io { .. } => Reason::Unavailable,
+        ZoneMetaError::NewerFormat { .. } => Reason::Unsupported,
+        _ => Reason::Corrupt,
+    };
+    Error::new(kind, "the zone's meta file cannot be used").because(error)
 }
 
 impl Zone {
@@ -96,8 +102,6 @@ impl Zone {
             dir: dir.to_owned(),
             identity: meta.identity,
             first: meta.first_seq,
-            slot,
-            store,
             options,
             dispatch: Dispatch::default(),
             core: RwLock::new(Arc::new(core)),
@@ -108,8 +112,13 @@ impl Zone {
             work: Condvar::new(),
             relief: Condvar::new(),
         });
-        inner.record_opening(&report)?;
-        inner.sweep_orphans()?;
+        for done in [inner.record_opening(&report), inner.sweep_orphans()] {
+            match done {
+                // A full disk can be read from.
+                Err(e) if matches!(e.kind, Reason::NoSpace | Reason::OutcomeUnknown) => {}
+                done => done?,
+            }
+        }
         let unavailable = |e| Error::new(Reason::Unavailable, "cannot start a thread").because(e);
         let keeper = match options.manual {
             true => None,
@@ -123,11 +132,13 @@ impl Zone {
         if let Some(keeper) = &self.keeper {
             keeper.stop();
         }
-        self.inner.close_refusals(true)?;
+        // Counts that cannot be written now must not keep the rest from being flushed; an unclean end says they may miss.
+        let counted = self.inner.close_refusals(true);
         let core = self.inner.core();
         core.log.flush().map_err(poisoned_error)?;
         self.inner.flush_for_close(&core)?;
         *core.broken.lock() = Some("the zone was closed".into());
+        counted?;
         core.log.close().map_err(poisoned_error)
     }
 }
@@ -141,9 +152,13 @@ fn open_core(
     store: &Arc<dyn Store>,
     options: &ZoneOptions,
 ) -> Result<Core> {
-    let tables = ZoneTables::open(Arc::clone(store), slot).map_err(store_error)?;
+    let tables = Arc::new(ZoneTables::open_for(Arc::clone(store), slot, meta.identity).map_err(store_error)?);
     let proofs = Proofs { applied: tables.applied(), signed: Seq::ZERO };
     let opened = Log::open(env, dir, meta.identity, meta.first_seq, proofs, options.log).map_err(open_error)?;
+    core_of(opened, tables, 0)
+}
+
+fn core_of(opened: Opened, tables: Arc<ZoneTables>, life: u64) -> Result<Core> {
     replay(&opened.log, &tables)?;
     let (last, last_time) = opened.log.appended();
     Ok(Core {
@@ -153,6 +168,7 @@ fn open_core(
         newest: AtomicU64::new(last.0),
         broken: Mutex::new(None),
         report: opened.report,
+        life,
     })
 }
 
@@ -167,7 +183,7 @@ pub(super) fn replay(log: &Log, tables: &ZoneTables) -> Result<()> {
             Err(ApplyError::Row(error)) => return Err(damaged(error)),
         };
         tables.insert(write_set);
-        while tables.must_throttle() {
+        if tables.wants_flush() {
             tables.flush_step(seq).map_err(store_error)?;
         }
     }
@@ -186,15 +202,21 @@ impl Inner {
             cut_bytes: cut.map_or(0, |c| c.bytes),
             rewritten: report.rewritten,
         };
-        let gap = AuditGap { after: report.last.0, until_ns: self.env.clock.wall_ns() };
+        // Counts are kept for a window before they are a record.
+        let log = &self.core().log;
+        let (_, last_time) = log.appended();
+        let window = CommitTime(last_time.0.saturating_sub(REFUSAL_WINDOW.as_nanos() as u64));
+        let after = log.seq_at(window).map_err(read_error)?.unwrap_or(Seq::ZERO);
+        let gap = AuditGap { after: after.0, until_ns: self.env.clock.wall_ns() };
         let events: [Event; 2] = [recovered.into(), gap.into()];
-        self.record_facts(&system_context(), &events)
+        self.record_facts(Rank::Reserve, &system_context(), &events)
     }
 
     /// Appends facts about the zone and waits for the disk.
-    pub(super) fn record_facts(&self, context: &nexus_log::event::Context, events: &[Event]) -> Result<()> {
-        let committed =
-            self.commit(&Dispatch::internal(), context, &Facts { events }, None).map_err(|refusal| refusal.error)?;
+    pub(super) fn record_facts(&self, rank: Rank, context: &nexus_log::event::Context, events: &[Event]) -> Result<()> {
+        let committed = self
+            .commit(&Dispatch::internal(rank), context, &Facts { events }, None)
+            .map_err(|refusal| refusal.error)?;
         committed.core.wait(committed.state)
     }
 
@@ -210,36 +232,55 @@ impl Inner {
         for inodes in orphans.chunks(crate::limits::RECORD_ROWS_MAX / 2) {
             let operation = ReleaseOrphans { inodes };
             let committed = self
-                .commit(&Dispatch::internal(), &system_context(), &operation, None)
+                .commit(&Dispatch::internal(Rank::Reserve), &system_context(), &operation, None)
                 .map_err(|refusal| refusal.error)?;
             committed.core.wait(committed.state)?;
         }
         Ok(())
     }
 
-    /// Opens the zone again after the log stopped for lack of space, once there is some.
-    pub(super) fn writable_core(&self) -> Result<Arc<Core>> {
+    /// What a change goes to. Where the log stopped for lack of space, and there is some now, the zone is opened again.
+    pub(super) fn writable_core(&self, authorized: &Authorized) -> Result<Arc<Core>> {
         let core = self.core();
         let Some(poisoned) = core.log.poisoned() else {
             self.check_broken(&core)?;
-            self.check_space(&core)?;
-            self.throttle(&core)?;
+            if authorized.rank < Rank::Reserve {
+                self.check_space(&core)?;
+            }
+            if authorized.rank == Rank::Call {
+                self.throttle(&core)?;
+            }
             return Ok(core);
         };
-        if !poisoned.0.no_space() || core.log.free_bytes().unwrap_or(0) == 0 {
+        let healed = poisoned.0.no_space() && core.log.free_bytes().unwrap_or(0) > 0;
+        if !healed || authorized.rank > Rank::Call {
             return Err(poisoned_error(poisoned));
         }
-        {
-            let mut slot = self.core.write();
-            if slot.log.poisoned().is_none() {
-                return Ok(Arc::clone(&slot));
-            }
-            let (meta, _) = ZoneMeta::read(&*self.env.disk, &self.dir).map_err(meta_error)?;
-            assert!(meta.identity == self.identity && meta.first_seq == self.first, "the zone keeps its identity");
-            *slot = Arc::new(open_core(&self.env, &self.dir, &meta, self.slot, &self.store, &self.options)?);
-        }
+        self.check_broken(&core)?;
+        self.revive()?;
         let core = self.core();
         self.record_opening(&core.report)?;
         Ok(core)
+    }
+
+    /// Opens the log again, as a restart would. The tables stay: they forget what the log lost and take what it kept.
+    fn revive(&self) -> Result<()> {
+        let mut slot = self.core.write();
+        let old = Arc::clone(&slot);
+        if old.log.poisoned().is_none() {
+            return Ok(());
+        }
+        // Whoever is in the old sequencer comes out first; whoever comes after finds its log poisoned.
+        let _no_writers = old.sequencer.lock();
+        let flushed = old.log.flushed();
+        old.tables.drop_above(flushed);
+        let proofs = Proofs { applied: flushed, signed: Seq::ZERO };
+        let opened = Log::open(&self.env, &self.dir, self.identity, self.first, proofs, self.options.log);
+        let opened = opened.map_err(open_error)?;
+        if let Some(lock) = &*self.lock.lock() {
+            opened.log.hold(Arc::clone(lock));
+        }
+        *slot = Arc::new(core_of(opened, Arc::clone(&old.tables), old.life + 1)?);
+        Ok(())
     }
 }

@@ -92,12 +92,13 @@ impl Refusals {
         (!self.is_empty()).then(|| end.saturating_sub(now_ns))
     }
 
-    /// Closes the window: the counts to append, each on behalf of its actor.
-    pub(super) fn close(&mut self, now_ns: u64) -> Vec<(Context, Event)> {
+    /// Closes the window: the counts to append, each on behalf of its actor. Windows are measured by the clock that does
+    /// not step (`now_ns`); the events say wall time.
+    pub(super) fn close(&mut self, now_ns: u64, wall_ns: u64) -> Vec<(Context, Event)> {
         let closed = std::mem::take(self);
-        let from_ns = closed.from_ns;
+        let from_ns = wall_ns.saturating_sub(now_ns.saturating_sub(closed.from_ns));
         let counted = |counts: Vec<RefusalCount>, collapsed| -> Event {
-            RefusalsCounted { from_ns, until_ns: now_ns, counts, collapsed }.into()
+            RefusalsCounted { from_ns, until_ns: wall_ns, counts, collapsed }.into()
         };
         let mut events = Vec::new();
         for actor in closed.actors.into_values() {
@@ -139,13 +140,13 @@ mod tests {
         assert!(!note(1));
         assert!(!note(1));
         assert!(note(2));
-        let closed = refusals.close(9);
+        let closed = refusals.close(9, 109);
         assert_eq!(closed.len(), 1);
         let Event::RefusalsCounted(counted) = &closed[0].1 else { panic!("{closed:?}") };
-        assert_eq!((counted.from_ns, counted.until_ns, counted.collapsed), (5, 9, 0));
+        assert_eq!((counted.from_ns, counted.until_ns, counted.collapsed), (105, 109, 0));
         assert_eq!(counted.counts.len(), 1);
         assert_eq!((counted.counts[0].inode, counted.counts[0].count), (1, 2));
-        assert!(refusals.close(10).is_empty());
+        assert!(refusals.close(10, 110).is_empty());
     }
 
     #[test]
@@ -160,7 +161,7 @@ mod tests {
             }
         }
         let counted: u64 = refusals
-            .close(2)
+            .close(2, 2)
             .iter()
             .map(|(_, event)| match event {
                 Event::RefusalsCounted(c) => c.collapsed + c.counts.iter().map(|c| c.count).sum::<u64>(),

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use nexus_log::event::{Piece, Reason};
+use nexus_log::event::{Piece, Reason, Syscall};
 use nexus_log::ids::{Body, ChunkHash, Seq};
 use nexus_log::record::Payload;
 
+use super::commit::Committed;
 use super::{Core, Zone};
 use crate::caller::Caller;
 use crate::decide::{Staged, StoreContent, pieces_of};
 use crate::error::{Error, Result};
-use crate::gate::Dispatch;
+use crate::gate::Call;
 use crate::limits::{CHUNK_BYTES_MAX, FILE_BYTES_MAX, PIECES_PER_RECORD_MAX, RECORD_PAYLOAD_BYTES_MAX};
 
 /// Holes longer than this are not hashed through: the content gets no id.
@@ -32,6 +33,8 @@ pub struct ContentWriter<'z> {
     size: u64,
     stored: Option<Stored>,
     id: ContentId,
+    /// An error took part of the content: it cannot be attached any more.
+    failed: bool,
 }
 
 /// The hash of the whole content on its way. While there is one chunk only, its own hash will say it.
@@ -118,12 +121,21 @@ impl Zone {
             size: 0,
             stored: None,
             id: ContentId::OneChunk(Bytes::new()),
+            failed: false,
         }
     }
 }
 
 impl ContentWriter<'_> {
+    fn check(&self) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(Reason::Invalid, "part of the content was lost to an error; begin it again"));
+        }
+        Ok(())
+    }
+
     fn grow(&mut self, bytes: u64) -> Result<()> {
+        self.check()?;
         let size = self.size.checked_add(bytes).filter(|size| *size <= FILE_BYTES_MAX);
         let too_large = || Error::new(Reason::TooLarge, format!("a file is at most {FILE_BYTES_MAX} bytes"));
         self.size = size.ok_or_else(too_large)?;
@@ -172,12 +184,20 @@ impl ContentWriter<'_> {
     /// Appends what is ready as content of an unattached body.
     fn store(&mut self) -> Result<()> {
         let Some((payload, pieces)) = self.take_ready() else { return Ok(()) };
+        self.failed = true;
         let operation = StoreContent { body: self.stored.as_ref().map(|s| s.body), pieces: &pieces };
-        let committed = self
-            .zone
-            .inner
-            .commit(&Dispatch::internal(), self.caller.context(), &operation, Some(&payload))
-            .map_err(|refusal| refusal.error)?;
+        let call = Call { syscall: Syscall::Put, caller: &self.caller, path: b"", inode: None };
+        let result = self.zone.dispatch().call(
+            &call,
+            |committed: &Committed<Body>| committed.seq,
+            |authorized| {
+                let inner = &self.zone.inner;
+                inner
+                    .commit(authorized, self.caller.context(), &operation, Some(&payload))
+                    .map_err(|refusal| refusal.error)
+            },
+        );
+        let committed = result.inspect_err(|error| self.zone.note_refusal(&call, error))?;
         let stored = Stored { body: committed.reply, state: committed.state, core: Arc::clone(&committed.core) };
         if let Some(before) = self.stored.replace(stored)
             && !Arc::ptr_eq(&before.core, &committed.core)
@@ -188,6 +208,7 @@ impl ContentWriter<'_> {
         if self.zone.inner.options.manual || committed.core.log.queued_bytes() > 2 * RECORD_PAYLOAD_BYTES_MAX {
             committed.core.wait(committed.state)?;
         }
+        self.failed = false;
         Ok(())
     }
 
@@ -208,6 +229,7 @@ impl ContentWriter<'_> {
 
     /// The content, and the payload of the record that will attach it.
     pub(super) fn finish(mut self) -> Result<(Staged, Option<Payload>)> {
+        self.check()?;
         self.end_chunk()?;
         if self.stored.is_some() {
             self.store()?;

@@ -1,5 +1,7 @@
 //! Moving rows from memory to the tables, holding writers back while that is behind, folding the log again.
 
+use std::time::Duration;
+
 use nexus_log::event::Reason;
 use nexus_log::ids::{Body, Seq};
 use nexus_projections::apply::content::{extent_offset, extents_reaching};
@@ -11,6 +13,7 @@ use nexus_projections::row::{Content, FileKind};
 use super::errors::{damaged, poisoned_error, store_error};
 use super::{Core, Inner, Zone};
 use crate::error::{Error, Result};
+use crate::gate::{Dispatch, Rank};
 use crate::limits::{RECORD_ROWS_MAX, THROTTLE_WAIT_MAX};
 use crate::lookup::resolve;
 use crate::path::Target;
@@ -45,19 +48,22 @@ impl Inner {
     /// Ends the window of refusals if it is over, or in any case, and appends its counts.
     pub(super) fn close_refusals(&self, now: bool) -> Result<()> {
         let clock = self.env.clock.boot_ns();
-        if !now && self.refusals.lock().closes_in(clock) == Some(0) && self.writable_core().is_err() {
+        if !now
+            && self.refusals.lock().closes_in(clock) == Some(0)
+            && self.writable_core(&Dispatch::internal(Rank::Upkeep)).is_err()
+        {
             self.refusals.lock().defer(clock);
             return Ok(());
         }
         let closed = {
             let mut refusals = self.refusals.lock();
             match refusals.closes_in(clock) {
-                Some(ns) if ns == 0 || now => refusals.close(clock),
+                Some(ns) if ns == 0 || now => refusals.close(clock, self.env.clock.wall_ns()),
                 _ => return Ok(()),
             }
         };
         for (context, event) in closed {
-            self.record_facts(&context, &[event])?;
+            self.record_facts(Rank::Upkeep, &context, &[event])?;
         }
         Ok(())
     }
@@ -115,15 +121,17 @@ impl Inner {
         if !core.tables.must_throttle() {
             return Ok(());
         }
+        let deadline = self.env.clock.boot_ns() + THROTTLE_WAIT_MAX.as_nanos() as u64;
         let mut state = self.upkeep.lock();
         while core.tables.must_throttle() {
-            state.wanted = true;
-            self.work.notify_one();
-            let timed_out = self.relief.wait_for(&mut state, THROTTLE_WAIT_MAX).timed_out();
-            self.check_broken(core)?;
-            if timed_out {
+            let left = deadline.saturating_sub(self.env.clock.boot_ns());
+            if left == 0 {
                 return Err(Error::new(Reason::Busy, "the tables are far behind the log; try again"));
             }
+            state.wanted = true;
+            self.work.notify_one();
+            self.relief.wait_for(&mut state, Duration::from_nanos(left));
+            self.check_broken(core)?;
         }
         Ok(())
     }
@@ -155,15 +163,23 @@ impl Inner {
     }
 }
 
+impl Core {
+    /// The caller holds the sequencer: nothing is inserted meanwhile.
+    fn digest(&self) -> Result<TableDigest> {
+        self.log.flush().map_err(poisoned_error)?;
+        let at = self.log.flushed();
+        self.tables.flush_all(at).map_err(store_error)?;
+        let digest = self.tables.summary(Seq::ZERO, at).map_err(store_error)?.digest;
+        Ok(TableDigest { at, digest })
+    }
+}
+
 impl Zone {
     /// Digest of the tables at the last flushed position. Everything is moved to the tables first.
     pub fn digest(&self) -> Result<TableDigest> {
         let core = self.inner.core();
-        core.log.flush().map_err(poisoned_error)?;
-        let at = core.log.flushed();
-        core.tables.flush_all(at).map_err(store_error)?;
-        let digest = core.tables.summary(Seq::ZERO, at).map_err(store_error)?.digest;
-        Ok(TableDigest { at, digest })
+        let _no_writers = core.sequencer.lock();
+        core.digest()
     }
 
     /// Folds the whole log into new tables, compares them with those in use, and takes them into use if `switch`.
@@ -171,7 +187,7 @@ impl Zone {
     pub fn rebuild(&self, switch: bool, mut progress: impl FnMut(Seq)) -> Result<RebuildReport> {
         let core = self.inner.core();
         let _no_writers = core.sequencer.lock();
-        let before = self.digest()?;
+        let before = core.digest()?;
         let anew = core.tables.begin_generation(Seq::ZERO).map_err(store_error)?;
         let mut records = 0;
         for record in core.log.records(core.log.first()) {

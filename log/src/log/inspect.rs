@@ -172,7 +172,8 @@ impl RecoveryPlan {
         let rest = Rest::scan(&*self.file, walked.end, Some((&header, walked.next)))?;
         self.proven = self.proven.max(walked.carried).max(rest.carried);
         self.facts.end = match &walked.bad {
-            BadRecord::Prefix(BadPrefix::NewerFormat(_)) => EndFact::Newer,
+            // Its checksum holds, so a release that knows more wrote it.
+            BadRecord::Prefix(BadPrefix::NewerFormat(_) | BadPrefix::Reserved | BadPrefix::Lengths) => EndFact::Newer,
             _ if rest.nonzero_bytes == 0 => EndFact::Zeros,
             _ => EndFact::Bad,
         };

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::{Condvar, Mutex};
 
 use crate::appender::{AppendError, Appender, AppenderOptions};
-use crate::env::Env;
+use crate::env::{DirLock, Env};
 use crate::ids::{CommitTime, Seq, ZoneIdentity};
 use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES, SPACE_CHECK_BYTES};
 use crate::record::Draft;
@@ -114,6 +114,8 @@ struct Shared {
     appender: Mutex<Appender>,
     watermark: Mutex<Watermark>,
     segments: Segments,
+    /// The lock under which the log is written.
+    guard: Mutex<Option<Arc<dyn DirLock>>>,
 }
 
 /// What is appended and not yet flushed.
@@ -148,6 +150,11 @@ impl Log {
     #[must_use]
     pub fn first(&self) -> Seq {
         self.shared.first
+    }
+
+    /// Keeps `lock` as long as anybody holds the log.
+    pub fn hold(&self, lock: Arc<dyn DirLock>) {
+        *self.shared.guard.lock() = Some(lock);
     }
 
     #[must_use]

@@ -196,6 +196,7 @@ impl Log {
                 tail,
             )),
             watermark: Mutex::new(watermark),
+            guard: Mutex::default(),
             segments: Segments::new(&plan.firsts, segment),
         });
         let ticker = match options.driver {

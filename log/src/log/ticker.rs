@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
-use super::{Driver, Log, Shared};
+use super::{Driver, Log, Poisoned, Shared};
+use crate::appender::AppendError;
 use crate::ids::Seq;
 use crate::limits::FLUSH_INTERVAL;
 
@@ -73,8 +74,8 @@ impl Shared {
         Seq(self.flushed.load(std::sync::atomic::Ordering::Acquire))
     }
 
-    /// Persists the watermark if it is behind. A failure is no harm to the log: the mark stays behind, recovery has one
-    /// proof less, and it is tried again when more is flushed.
+    /// Persists the watermark if it is behind. A failure poisons the log: without its witness, damage to what was
+    /// acknowledged could pass for a torn end.
     pub(super) fn witness(&self, clean: bool) {
         let (flushed, witnessed) = {
             let queue = self.queue.lock();
@@ -84,8 +85,19 @@ impl Shared {
             return;
         }
         let mut watermark = self.watermark.lock();
-        let _ = watermark.persist(flushed, clean);
-        self.queue.lock().witnessed = flushed;
+        let result = watermark.persist(flushed, clean);
+        let mut queue = self.queue.lock();
+        match result {
+            Ok(()) => queue.witnessed = flushed,
+            Err(source) => {
+                let error = AppendError { operation: "write the watermark of", source };
+                queue.poisoned.get_or_insert(Poisoned(Arc::new(error)));
+                drop(queue);
+                self.batch_done.iter().for_each(|waiting| {
+                    waiting.notify_all();
+                });
+            }
+        }
     }
 
     fn run_ticker(self: &Arc<Self>) {

@@ -4,7 +4,7 @@
 //!  Draft --(seed, previous crc, flushed seq)--> bytes on disk --> Prefix::check --> UnverifiedBody --> Record
 //! ```
 //!
-//! - The **prefix** ([`prefix`]) has a fixed size and a checksum of its own, so lengths are trusted before they are
+//! - The **prefix** ([`Prefix`]) has a fixed size and a checksum of its own, so lengths are trusted before they are
 //!   used (R12), and a scan can skip payloads.
 //! - The **meta** is 16 salt bytes and then sections ([`crate::event`]): context, chunk list, events.
 //! - The **payload**, if there is one, is 16 salt bytes and then the chunks of the chunk list without gaps.

@@ -4,7 +4,7 @@ use nexus_log::ids::{ChunkHash, ChunkRef, Seq};
 
 /// A stored row that is not one: the tables are damaged and can be rebuilt from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a row of table {table} cannot be decoded; run `nexus rebuild`")]
+#[error("a row of table {table} cannot be decoded; run `nexus rebuild --discard`")]
 pub struct RowError {
     pub table: &'static str,
 }

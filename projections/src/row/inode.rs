@@ -166,6 +166,9 @@ impl InodeRow {
             row.mime = from.string()?;
         }
         from.end()?;
-        Ok(row)
+        match row.content {
+            Content::One { chunk, length } if length > chunk.length => Err(from.bad()),
+            _ => Ok(row),
+        }
     }
 }

@@ -389,6 +389,9 @@ pub(crate) struct RebuildArgs {
     /// Compare only, and keep the tables in use
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Move the tables in use aside without reading them and fold new ones: for tables that cannot be opened
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) discard: bool,
 }
 
 #[derive(Debug, Args)]
@@ -419,7 +422,8 @@ fn size(text: &str) -> Result<u64, String> {
         _ => 0,
     };
     let digits = &text[..text.len() - usize::from(shift > 0)];
-    let number: Option<u64> = digits.parse().ok();
+    // Signs mean something elsewhere (relative sizes); here they would be taken for nothing.
+    let number: Option<u64> = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     let bytes = number.and_then(|number| number.checked_mul(1 << shift));
     bytes.ok_or_else(|| "expected a number of bytes such as 4096, 4K or 2M".into())
 }
@@ -445,7 +449,7 @@ mod tests {
     #[test]
     fn sizes_have_units() {
         assert_eq!((size("0"), size("4k"), size("2M")), (Ok(0), Ok(4096), Ok(2 << 20)));
-        for text in ["", "K", "-1", "1X", "99999999999T"] {
+        for text in ["", "K", "-1", "+5", "1X", "99999999999T"] {
             assert!(size(text).is_err(), "{text:?}");
         }
     }

@@ -49,6 +49,13 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 fn with_subject(subject: Option<&str>, error: &Error) -> String {
     match subject {
+        // The engine names the last part of the path; people gave the whole.
+        Some(subject) if !subject.contains(" -> ") => {
+            match subject.rsplit('/').next().and_then(|last| error.message.strip_prefix(last)) {
+                Some(rest) if rest.starts_with(' ') => format!("{subject}{rest}"),
+                _ => format!("{subject}: {error}"),
+            }
+        }
         Some(subject) => format!("{subject}: {error}"),
         None => error.to_string(),
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nexus_engine::{At, Caller, Nexus, ROOT_ZONE, View, Zone, ZoneOptions};
-use nexus_log::event::Context;
+use nexus_engine::{At, Caller, Error, Nexus, ROOT_ZONE, View, Zone, ZoneOptions};
+use nexus_log::event::{Context, Reason};
 use nexus_log::log::RecoveryReport;
 
 use crate::args::{AtArg, Global};
@@ -50,6 +50,15 @@ pub(crate) fn caller(global: &Global, flags_say_who: bool) -> Result<Caller> {
     Ok(Caller::new(context)?)
 }
 
+/// Changes are waited for at a verb's end. Where the zone opened itself anew in between, earlier ones may be lost.
+fn still_the_same_life(zone: &Zone) -> Result<()> {
+    if zone.life() == 0 {
+        return Ok(());
+    }
+    let message = "the disk was full for a while and some of this may be lost; look, and run it again";
+    Err(Error::new(Reason::OutcomeUnknown, message).into())
+}
+
 impl Session {
     /// Opens the data directory, runs `verb` on it and closes it, also where the verb failed.
     pub(crate) fn with(global: &Global, caller: Caller, verb: impl FnOnce(&mut Session) -> Result<()>) -> Result<()> {
@@ -72,6 +81,7 @@ impl Session {
         let zones = BTreeMap::from([(ROOT_ZONE.to_owned(), root)]);
         let mut session = Session { nexus, zones, caller, out: Out::new(global.json), quiet };
         let done = verb(&mut session).and_then(|()| session.out.flush());
+        let done = done.and_then(|()| still_the_same_life(&session.root()));
         let closed = session.nexus.close();
         done?;
         Ok(closed?)

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use nexus_log::ids::{Incarnation, ZoneId, ZoneIdentity};
 use nexus_projections::limits::{L0_TABLES_MAX, MEMORY_BYTES_MAX, MEMTABLE_BYTES_MAX};
 use nexus_projections::loads::{Loaded, Loads, Missing, Prior, ReadThrough};
 use nexus_projections::put::{Put, WriteSet};
@@ -295,4 +296,18 @@ fn a_scan_steps_over_long_histories() {
             assert_eq!(rows, model.scan(&range, at), "{range:?} at {at}");
         }
     }
+}
+
+#[test]
+fn rows_of_a_zone_that_was_replaced_are_not_the_new_ones() {
+    let owner = |n| ZoneIdentity { zone: ZoneId([n; 16]), incarnation: Incarnation(1) };
+    let store: Arc<dyn Store> = Arc::new(BTreeStore::default());
+    {
+        let tables = ZoneTables::open_for(Arc::clone(&store), 1, owner(1)).unwrap();
+        tables.insert(set(1, Vec::new()));
+        tables.flush_all(Seq(1)).unwrap();
+    }
+    assert_eq!(ZoneTables::open_for(Arc::clone(&store), 1, owner(1)).unwrap().applied(), Seq(1));
+    assert_eq!(ZoneTables::open_for(Arc::clone(&store), 1, owner(2)).unwrap().applied(), Seq::ZERO);
+    assert_eq!(ZoneTables::open_for(store, 1, owner(2)).unwrap().applied(), Seq::ZERO);
 }

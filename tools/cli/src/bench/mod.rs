@@ -85,7 +85,7 @@ impl Drop for Scratch {
 /// Runs the whole workload. `say` is told what is going on.
 pub(crate) fn run(options: &BenchOptions, say: &mut dyn FnMut(&str)) -> Result<Report, Error> {
     let scratch = Scratch(options.dir.join(format!("nexus-bench-{}", std::process::id())));
-    std::fs::create_dir_all(&scratch.0).map_err(io_error("create the benchmark's directory"))?;
+    std::fs::create_dir(&scratch.0).map_err(io_error("create the benchmark's directory"))?;
     let mut report = Report::default();
     for threads in &options.threads {
         say(&format!("durable create of 1 KiB files, {threads} threads"));

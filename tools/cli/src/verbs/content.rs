@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 
 use nexus_engine::limits::{CHUNK_BYTES_MAX, WRITE_BYTES_MAX};
-use nexus_engine::{Durability, NewFile};
+use nexus_engine::{Caller, Durability, NewFile};
 
 use super::{changed, changed_with};
-use crate::args::{CatArgs, PutArgs, TruncateArgs};
+use crate::args::{CatArgs, Global, PutArgs, TruncateArgs};
 use crate::failure::{About, Failure, Result};
 use crate::output::Object;
 use crate::session::Session;
@@ -47,23 +47,26 @@ fn fill(buffer: &mut [u8]) -> Result<usize> {
     Ok(filled)
 }
 
-pub(super) fn put(args: &PutArgs, session: &mut Session) -> Result<()> {
-    match args.offset {
-        Some(offset) => put_at(args, offset, session),
-        None => put_whole(args, session),
-    }
+/// Reads a piece of the input before it opens the directory: whoever writes into the pipe may need the directory first,
+/// as in `nexus cat /a | sort | nexus put /b`.
+pub(super) fn put(args: &PutArgs, global: &Global, caller: Caller) -> Result<()> {
+    let mut buffer = vec![0; WRITE_BYTES_MAX];
+    let count = fill(&mut buffer)?;
+    Session::with(global, caller, |session| match args.offset {
+        Some(offset) => put_at(args, offset, buffer, count, session),
+        None => put_whole(args, buffer, count, session),
+    })
 }
 
-fn put_whole(args: &PutArgs, session: &mut Session) -> Result<()> {
+fn put_whole(args: &PutArgs, mut buffer: Vec<u8>, mut count: usize, session: &mut Session) -> Result<()> {
     let zone = session.zone(&args.path)?;
     let mut writer = zone.content_writer(&session.caller);
-    let mut buffer = vec![0; CHUNK_BYTES_MAX];
     loop {
-        let count = fill(&mut buffer)?;
         writer.write(&buffer[..count]).about(&args.path)?;
         if count < buffer.len() {
             break;
         }
+        count = fill(&mut buffer)?;
     }
     let new = NewFile { mode: args.mode, ..owned_by_us() };
     let done =
@@ -78,12 +81,10 @@ pub(super) fn owned_by_us() -> NewFile {
     NewFile { uid, gid, ..NewFile::default() }
 }
 
-fn put_at(args: &PutArgs, offset: u64, session: &mut Session) -> Result<()> {
+fn put_at(args: &PutArgs, offset: u64, mut buffer: Vec<u8>, mut count: usize, session: &mut Session) -> Result<()> {
     let zone = session.zone(&args.path)?;
-    let mut buffer = vec![0; WRITE_BYTES_MAX];
     let mut at = offset;
     loop {
-        let count = fill(&mut buffer)?;
         let last = count < buffer.len();
         // Only the end is worth waiting for: what comes before it is then on disk too.
         let durability = if last { Durability::Durable } else { Durability::Accepted };
@@ -97,6 +98,7 @@ fn put_at(args: &PutArgs, offset: u64, session: &mut Session) -> Result<()> {
         if (at - offset).is_multiple_of(4 * WRITE_BYTES_MAX as u64) {
             done.wait_durable().about(&args.path)?;
         }
+        count = fill(&mut buffer)?;
     }
 }
 

@@ -30,8 +30,10 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     let who = caller(global, !matches!(cli.verb, Verb::Log(_)))?;
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
+        Verb::Put(args) => content::put(args, global, who),
         Verb::Bench(args) => run_bench(args, global),
         Verb::Verify(_) => verify::verify(global, who),
+        Verb::Rebuild(args) if args.discard => rebuild::discard(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
 }
@@ -41,7 +43,6 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Ls(args) => list::ls(args, session),
         Verb::Stat(args) => list::stat(args, session),
         Verb::Cat(args) => content::cat(args, session),
-        Verb::Put(args) => content::put(args, session),
         Verb::Truncate(args) => content::truncate(args, session),
         Verb::Touch(args) => make::touch(args, session),
         Verb::Mkdir(args) => make::mkdir(args, session),
@@ -55,7 +56,9 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Export(args) => transfer::export(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),
-        Verb::Init(_) | Verb::Bench(_) | Verb::Verify(_) => unreachable!("they open a session themselves or none"),
+        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) => {
+            unreachable!("they open a session themselves or none")
+        }
     }
 }
 

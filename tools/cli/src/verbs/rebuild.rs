@@ -1,12 +1,12 @@
 //! `rebuild`.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nexus_engine::Zone;
+use nexus_engine::{Caller, Nexus, Zone, ZoneOptions};
 
-use crate::args::RebuildArgs;
+use crate::args::{Global, RebuildArgs};
 use crate::failure::{Failure, Result};
 use crate::output::{Object, hex};
-use crate::session::Session;
+use crate::session::{Session, data_dir};
 
 /// A bar on standard error, where that is a terminal.
 pub(super) fn progress_bar(quiet: bool, length: u64, what: &'static str, unit: &'static str) -> ProgressBar {
@@ -19,6 +19,21 @@ pub(super) fn progress_bar(quiet: bool, length: u64, what: &'static str, unit: &
 /// Over the records of a zone.
 pub(super) fn compare_bar(session: &Session, zone: &Zone, what: &'static str) -> ProgressBar {
     progress_bar(session.quiet, zone.log().flushed().0, what, "records")
+}
+
+/// Opening a directory without tables folds the log; there is nothing to compare with.
+pub(super) fn discard(global: &Global, caller: Caller) -> Result<()> {
+    let nexus = Nexus::open_discarding_tables(&data_dir(global)?, ZoneOptions::default())?;
+    Session::with_open(nexus, global, caller, |session| {
+        let digest = session.root().digest()?;
+        if session.out.json {
+            let object = Object::new().with("at", digest.at.0).with("digest_after", hex(&digest.digest));
+            return session.out.object(&object);
+        }
+        session.out.line(format_args!("folded the log up to {} into new tables", digest.at))?;
+        session.out.line(format_args!("digest {}", hex(&digest.digest)))?;
+        session.out.line("the tables before were moved aside; remove them when they are not needed")
+    })
 }
 
 pub(super) fn rebuild(args: &RebuildArgs, session: &mut Session) -> Result<()> {

@@ -1,6 +1,10 @@
 //! `import` and `export`.
 
+use std::path::Path;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nexus_engine::Error;
+use nexus_log::event::Reason;
 
 use crate::args::{ExportArgs, ImportArgs};
 use crate::failure::{Failure, Result};
@@ -10,6 +14,7 @@ use crate::transfer::{self, ExportOptions, ImportOptions, Problem, ProblemKind, 
 
 pub(super) fn import(args: &ImportArgs, session: &mut Session) -> Result<()> {
     let zone = session.zone(&args.destination)?;
+    check_apart(&args.source, session)?;
     let options = ImportOptions { checksum: args.how.checksum, delete: args.how.delete };
     let bar = spinner(session.quiet);
     let to = &args.destination.path;
@@ -21,6 +26,7 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> Result<()> {
 
 pub(super) fn export(args: &ExportArgs, session: &mut Session) -> Result<()> {
     let view = session.view(&args.source, &args.at)?;
+    check_apart(&args.destination, session)?;
     let options = ExportOptions { checksum: args.how.checksum, delete: args.how.delete };
     let bar = spinner(session.quiet);
     let from = &args.source.path;
@@ -29,6 +35,19 @@ pub(super) fn export(args: &ExportArgs, session: &mut Session) -> Result<()> {
     });
     bar.finish_and_clear();
     show(&report?, "exported", session)
+}
+
+/// A tree that is moved must not hold the data directory, nor lie in it.
+fn check_apart(tree: &Path, session: &Session) -> Result<()> {
+    let Ok(data) = session.dir().canonicalize() else { return Ok(()) };
+    let exists = tree.ancestors().find_map(|p| p.canonicalize().ok());
+    let whole = tree.canonicalize();
+    let inside = exists.is_some_and(|tree| tree.starts_with(&data));
+    if inside || whole.is_ok_and(|tree| data.starts_with(tree)) {
+        let message = format!("{} and the data directory {} overlap", tree.display(), data.display());
+        return Err(Error::new(Reason::Invalid, message).into());
+    }
+    Ok(())
 }
 
 /// On standard error, where that is a terminal.

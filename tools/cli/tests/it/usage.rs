@@ -57,14 +57,26 @@ fn a_second_process_is_told_who_holds_the_directory() {
     let rig = Rig::new();
     let mut first = rig.spawn("put /a");
     let mut input = first.stdin.take().unwrap();
-    input.write_all(b"held").unwrap();
+    // More than it reads before it opens the directory.
+    let held = vec![b'x'; (8 << 20) + 1];
+    input.write_all(&held).unwrap();
     rig.wait_until_held(&first);
     let message = rig.nexus("ls").fails(1);
     assert!(message.contains(&format!("in use by process {} (nexus)", first.id())), "{message}");
     assert_eq!(rig.nexus("ls --json").fails_json(1), ("busy".into(), "NX0012".into()));
     drop(input);
     assert!(first.wait().unwrap().success());
-    assert_eq!(rig.nexus("cat /a").ok(), "held");
+    assert_eq!(rig.nexus("cat /a").ok().len(), held.len());
+}
+
+#[test]
+fn a_pipe_from_the_directory_into_it_works() {
+    let rig = Rig::new();
+    rig.feed("put /a", b"content").ok();
+    let mut put = rig.spawn("put /b");
+    let cat = rig.command(["cat", "/a"]).stdout(put.stdin.take().unwrap()).status().unwrap();
+    assert!(cat.success() && put.wait().unwrap().success());
+    assert_eq!(rig.nexus("cat /b").ok(), "content");
 }
 
 #[test]
@@ -94,4 +106,33 @@ fn an_unclean_end_is_told_once_and_nothing_acknowledged_is_lost() {
     assert!(listed.stderr.starts_with("nexus: recovered after an unclean end"), "{}", listed.stderr);
     assert_eq!(rig.nexus("ls").lines(), ["kept"]);
     assert!(rig.nexus("log").ok().contains("  recovered "));
+}
+
+#[test]
+fn init_leaves_directories_of_others_alone() {
+    let rig = Rig::empty();
+    let other = rig.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("notes.txt"), b"mine").unwrap();
+    let init = ["--data".as_ref(), other.as_os_str(), "init".as_ref()];
+    assert!(rig.run(init).fails(1).contains("notes.txt"));
+    assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
+}
+
+#[test]
+fn trees_are_not_moved_into_the_data_directory_or_out_of_it() {
+    let rig = Rig::new();
+    rig.feed("put /a", b"content").ok();
+    let data = rig.data();
+    let data = data.to_str().unwrap();
+    let zones = format!("{data}/zones");
+    for words in [
+        vec!["export", "/", data, "--delete"],
+        vec!["export", "/", zones.as_str()],
+        vec!["import", data, "/copy"],
+        vec!["import", rig.path().to_str().unwrap(), "/copy"],
+    ] {
+        assert!(rig.run(words.clone()).fails(1).contains("overlap"), "{words:?}");
+    }
+    assert_eq!(rig.nexus("cat /a").ok(), "content");
 }
