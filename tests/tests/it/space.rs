@@ -147,3 +147,33 @@ fn refusals_on_a_full_disk_are_counted_when_there_is_space_again() {
     zone.close().unwrap();
     assert_eq!(ledger::read_all(&zone), Refusals { recorded: 0, counted: 5, gaps: 0 });
 }
+
+#[test]
+fn a_view_from_before_the_disk_was_full_reads_on_after_the_zone_opened_itself_again() {
+    let (env, disk, _) = Env::simulated(7);
+    let store = Arc::new(BTreeStore::default());
+    let zone = open_zone(&env, Path::new(DIR), ROOT, store, manual(64 << 20, 0, 0)).unwrap();
+    let me = Caller::agent("me").unwrap();
+    zone.put(&me, "/kept", b"one").unwrap();
+    zone.put(&me, "/gone", b"was here").unwrap();
+    zone.digest().unwrap();
+    let before = zone.view(At::Latest).unwrap();
+    disk.set_free_bytes(Some(100));
+    let full = zone.put(&me, "/lost", &[7; 9000]).unwrap_err();
+    assert!([Reason::NoSpace, Reason::OutcomeUnknown].contains(&full.kind), "{full:?}");
+    disk.set_free_bytes(None);
+    zone.put(&me, "/kept", b"two").unwrap();
+    zone.unlink(&me, "/gone", Durability::Durable).unwrap();
+    assert_eq!(zone.life(), 1, "the zone opened itself again");
+    // What superseded the old rows goes to the tables, under the view's feet.
+    zone.digest().unwrap();
+    for view in [&before, &zone.view(At::Exactly(before.at())).unwrap()] {
+        assert_eq!(&view.read(&me, "/kept", 0, 10).unwrap()[..], b"one");
+        assert_eq!(&view.read(&me, "/gone", 0, 10).unwrap()[..], b"was here");
+        let names: Vec<Vec<u8>> = view.readdir(&me, "/", None, 10).unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(names, [b"gone".to_vec(), b"kept".to_vec()]);
+    }
+    assert_eq!(&zone.view(At::Latest).unwrap().read(&me, "/kept", 0, 10).unwrap()[..], b"two");
+    assert!(zone.rebuild(false, |_| ()).unwrap().equal());
+    zone.close().unwrap();
+}
