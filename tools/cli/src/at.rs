@@ -105,9 +105,9 @@ pub(crate) fn local_seconds(ns: i64) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Local, to the millisecond, for people.
-pub(crate) fn local_millis(ns: u64) -> String {
-    timestamp(ns).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+/// Local and exact, for people: what is shown can be given back to `--at`.
+pub(crate) fn local_exact(ns: u64) -> String {
+    timestamp(ns).to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.9f").to_string()
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use nexus_log::event::Event;
 use nexus_log::record::Record;
 
 use super::fields::{reason_name, syscall_name};
-use crate::at::{local_millis, rfc3339_signed};
+use crate::at::{local_exact, rfc3339_signed};
 use crate::output::shown;
 
 /// `SEQ[.INDEX]  TIME  AGENT  KIND  PATH  DETAILS`.
 pub(crate) fn describe(record: &Record, index: usize, path: Option<&[u8]>) -> String {
     let event = &record.events[index];
     let position = if index == 0 { record.seq.to_string() } else { format!("{}.{index}", record.seq) };
-    let time = local_millis(record.commit_time.0);
+    let time = local_exact(record.commit_time.0);
     let agent = shown(record.context.agent.as_bytes());
     let mut line = format!("{position:>8}  {time}  {agent:<12}  {:<18}", event.name());
     for part in [shown(path.unwrap_or_default()), details(event)] {

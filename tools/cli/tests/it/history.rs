@@ -108,3 +108,14 @@ fn a_refusal_is_an_event_with_its_outcome() {
     assert_eq!((text("kind"), text("outcome"), text("path")), ("refused".into(), "refused".into(), "/none".into()));
     assert_eq!((text("syscall"), text("reason")), ("unlink".into(), "not_found".into()));
 }
+
+#[test]
+fn a_time_that_the_log_shows_is_the_time_of_its_record() {
+    let rig = Rig::new();
+    rig.feed("put /a", b"one").ok();
+    rig.feed("put /a", b"two").ok();
+    let lines = rig.nexus("log /a").lines();
+    let shown: Vec<&str> = lines[0].split_whitespace().collect();
+    let time = format!("{} {}", shown[1], shown[2]);
+    assert_eq!(rig.run(["cat", "/a", "--at", &time]).ok(), "one");
+}
