@@ -11,6 +11,8 @@ pub const IDENTITY_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub(crate) context: Context,
+    /// The request id names several changes together, none of them alone.
+    several: bool,
 }
 
 impl Caller {
@@ -38,7 +40,19 @@ impl Caller {
                 return Err(Error::new(Reason::Invalid, message));
             }
         }
-        Ok(Caller { context })
+        Ok(Caller { context, several: false })
+    }
+
+    /// The same caller for several changes of one request: its request id is noted with each of them and makes none of
+    /// them a repeat of another.
+    #[must_use]
+    pub fn for_several(&self) -> Caller {
+        Caller { context: self.context.clone(), several: true }
+    }
+
+    /// The name that makes a repeat of a request known as one.
+    pub(crate) fn request_key(&self) -> Option<&str> {
+        self.context.request_id.as_deref().filter(|_| !self.several)
     }
 
     #[must_use]

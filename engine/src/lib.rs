@@ -20,6 +20,7 @@
 //! the sequencer of its zone ([`zone`]); a [`View`] reads at one position.
 
 mod caller;
+mod content;
 mod decide;
 mod error;
 pub mod gate;
@@ -32,10 +33,13 @@ mod view;
 pub mod zone;
 
 pub use caller::{Caller, IDENTITY_BYTES_MAX};
-pub use decide::{AttributeChange, Created, NewFile, XattrMode};
+pub use decide::{AttributeChange, Created, Edit, Expect, NewFile, NodeKind, RenameMode, XattrMode};
 pub use error::{Error, Result};
 pub use nexus_log::ids::{CommitTime, Inode, Seq};
 pub use node::{Nexus, ROOT_ZONE, exists, not_there, open_zone, root_zone_dir};
 pub use path::{Entry, NAME_BYTES_MAX, PATH_BYTES_MAX, Target};
 pub use view::{At, DirEntry, Stat, View};
-pub use zone::{ContentWriter, Done, Durability, RebuildReport, RootAttributes, TableDigest, Zone, ZoneOptions};
+pub use zone::{
+    BatchItem, CallOptions, Change, ContentWriter, Done, Durability, RebuildReport, RootAttributes, TableDigest,
+    WriteRequest, Zone, ZoneOptions,
+};

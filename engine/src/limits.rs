@@ -4,12 +4,24 @@ use std::time::Duration;
 
 pub use nexus_log::limits::{CHUNK_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
 
+/// Of runs of data that are longer than [`CHUNK_BYTES_MAX`]: no chunk but the last is smaller.
+pub const CHUNK_BYTES_MIN: usize = 64 << 10;
+/// Of such runs: what chunks come to on average.
+pub const CHUNK_BYTES_AVERAGE: usize = 256 << 10;
 /// Largest file.
 pub const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 /// Bytes of one write call that are one record, and so one atomic step.
 pub const WRITE_BYTES_MAX: usize = RECORD_PAYLOAD_BYTES_MAX;
 /// Rows that one record may change; larger changes go in steps.
 pub const RECORD_ROWS_MAX: usize = 4096;
+/// How many records later a repeat of a request is still known as one.
+pub const DEDUPE_WINDOW_SEQS: u64 = 1 << 22;
+/// Changes of one batch.
+pub const BATCH_CHANGES_MAX: usize = 4096;
+/// Entries that one record of a copied tree may create.
+pub const COPY_ENTRIES_PER_RECORD_MAX: usize = 512;
+/// Largest file that `edit` takes: it is held in memory.
+pub const EDIT_BYTES_MAX: usize = 64 << 20;
 /// Names of one file.
 pub const LINKS_MAX: u32 = 65_000;
 /// Target of a symlink.

@@ -59,6 +59,8 @@ pub struct Stat {
     /// Target of a symlink, empty otherwise.
     pub target: Vec<u8>,
     pub mime: String,
+    /// Of a device: major number in the upper half, minor number in the lower.
+    pub device: u64,
     /// Directory of the first name.
     pub parent: Inode,
     /// The record that changed it last.
@@ -98,7 +100,7 @@ pub(crate) fn read_error(error: ReadError) -> Error {
     Error::new(kind, "the log cannot be read there").because(error)
 }
 
-fn answer<T>(result: std::result::Result<T, Stop<StoreError>>) -> Result<T> {
+pub(crate) fn answer<T>(result: std::result::Result<T, Stop<StoreError>>) -> Result<T> {
     result.map_err(|stop| match stop {
         Stop::Refused(error) => error,
         Stop::Miss(error) => store_error(error),
@@ -167,6 +169,7 @@ impl View {
             owner: row.owner,
             target: row.target,
             mime: row.mime,
+            device: row.device,
             parent: row.parent,
             changed: node.changed,
         };
@@ -205,6 +208,7 @@ impl View {
             FileKind::Regular => Ok(node),
             FileKind::Directory => refuse(Reason::IsDir, "a directory"),
             FileKind::Link => refuse(Reason::Invalid, "a symlink"),
+            kind => refuse(Reason::Invalid, kind.name()),
         }
     }
 
@@ -253,6 +257,29 @@ impl View {
             }
         }
         Ok(runs)
+    }
+
+    /// Shows `each` every extent of a file in order; answers with what the content is.
+    pub(crate) fn for_each_run(
+        &self,
+        caller: &Caller,
+        inode: Inode,
+        mut each: impl FnMut(u64, ExtentRow) -> Result<()>,
+    ) -> Result<Content> {
+        self.call(caller, Syscall::Read, Target::Inode(inode), || {
+            let node = self.regular(Target::Inode(inode))?;
+            match node.row.content {
+                Content::None => {}
+                Content::One { chunk, length } => each(0, ExtentRow { length, skip: 0, chunk })?,
+                Content::Body(body) => {
+                    for row in self.tables.scan(&extents_reaching(body, 0, u64::MAX)) {
+                        let (key, version) = row.map_err(store_error)?;
+                        each(extent_offset(&key), ExtentRow::decode(&version.value).map_err(damaged)?)?;
+                    }
+                }
+            }
+            Ok(node.row.content)
+        })
     }
 
     /// The next run of data at or behind `offset`, as (start, end); `None` where only a hole follows.

@@ -5,6 +5,7 @@
 //! every longer name: the layout of past versions relies on it.
 
 use bytes::Bytes;
+use nexus_log::event::Context;
 use nexus_log::ids::{Body, ChunkHash, Inode};
 
 /// A table. The numbers stand in keys on disk and are never reused.
@@ -29,10 +30,12 @@ pub enum Table {
     Orphan = 8,
     /// the zone's name and parameters.
     ZoneSettings = 9,
+    /// request of an actor -> what it was answered.
+    Dedupe = 12,
 }
 
 impl Table {
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::Inode,
         Table::Times,
         Table::Link,
@@ -42,6 +45,7 @@ impl Table {
         Table::Chunk,
         Table::Orphan,
         Table::ZoneSettings,
+        Table::Dedupe,
     ];
 
     #[must_use]
@@ -56,6 +60,7 @@ impl Table {
             Table::Chunk => "chunk",
             Table::Orphan => "orphan",
             Table::ZoneSettings => "zone_settings",
+            Table::Dedupe => "dedupe",
         }
     }
 }
@@ -117,6 +122,18 @@ impl RowKey {
     #[must_use]
     pub fn zone_settings() -> RowKey {
         RowKey::new(Table::ZoneSettings, &[])
+    }
+
+    /// A request by the name that its actor gave it; `None` where it has none.
+    #[must_use]
+    pub fn dedupe(context: &Context) -> Option<RowKey> {
+        let request = context.request_id.as_ref()?;
+        let mut hasher = blake3::Hasher::new();
+        for part in [&context.tenant, &context.user, &context.agent, request] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        Some(RowKey::new(Table::Dedupe, &[hasher.finalize().as_bytes()]))
     }
 }
 

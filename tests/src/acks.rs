@@ -1,6 +1,6 @@
 //! Acknowledged operations as lines of text: what a process that will be killed tells before it dies.
 
-use nexus_engine::{At, Caller, Durability, NewFile, Zone};
+use nexus_engine::{At, Caller, Durability, NewFile, RenameMode, Zone};
 use nexus_log::env::SplitMix64;
 use nexus_log::event::Reason;
 use nexus_log::ids::Seq;
@@ -68,7 +68,7 @@ pub fn work(zone: &Zone, me: &Caller, directory: &str, rng: &mut SplitMix64) -> 
         // Beside, and then over it.
         let beside = format!("{directory}/beside");
         zone.put_content(me, beside.as_str(), &new, writer, Durability::Accepted).unwrap();
-        let done = zone.rename(me, beside.as_str(), path.as_str(), false, Durability::Durable).unwrap();
+        let done = zone.rename(me, beside.as_str(), path.as_str(), RenameMode::Replace, Durability::Durable).unwrap();
         return Some(Ack { seq: done.seq?, path, content: Some(data) });
     }
     let done = zone.put_content(me, path.as_str(), &new, writer, Durability::Durable).unwrap();

@@ -56,6 +56,7 @@ fn assert_node(view: &View, me: &Caller, inode: u64, node: &Node) {
             assert_eq!(&view.readlink(me, Inode(inode)).unwrap(), target, "{what}");
             assert_eq!((stat.nlink, stat.size), (node.links, target.len() as u64), "{what}");
         }
+        Detail::Node { device, .. } => assert_eq!((stat.device, stat.nlink), (*device, node.links), "{what}"),
         Detail::Directory(entries) => {
             let directories = view.readdir(me, Inode(inode), None, usize::MAX).unwrap();
             let found: Vec<(Vec<u8>, u64)> = directories.iter().map(|e| (e.name.clone(), e.inode.0)).collect();

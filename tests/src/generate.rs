@@ -1,6 +1,6 @@
 //! Random operations over a small name space, so that they collide.
 
-use nexus_engine::{AttributeChange, NewFile, XattrMode};
+use nexus_engine::{AttributeChange, NewFile, NodeKind, RenameMode, XattrMode};
 use nexus_log::env::SplitMix64;
 
 use crate::model::{ROOT, Tree};
@@ -206,7 +206,7 @@ impl Generator {
 
     /// One operation on something like `tree`.
     pub fn op(&mut self, tree: &Tree) -> Op {
-        match self.below(100) {
+        match self.below(118) {
             0..=7 => {
                 let (name, new) = (self.name(tree), self.new_file());
                 Op::Create { name, new, exclusive: self.chance(500) }
@@ -233,10 +233,65 @@ impl Generator {
                 Op::SetAttributes { place: self.place(tree), change: self.attributes(), follow: self.chance(500) }
             }
             72..=77 => self.xattr(tree),
-            78..=89 => Op::Rename { from: self.name(tree), to: self.name(tree), no_replace: self.chance(200) },
+            78..=89 => {
+                let mode = match self.below(10) {
+                    0 | 1 => RenameMode::NoReplace,
+                    2 | 3 => RenameMode::Exchange,
+                    _ => RenameMode::Replace,
+                };
+                Op::Rename { from: self.name(tree), to: self.name(tree), mode }
+            }
             90..=95 => Op::Unlink { name: self.name(tree) },
-            _ => Op::Rmdir { name: self.name(tree) },
+            96..=99 => Op::Rmdir { name: self.name(tree) },
+            100..=102 => {
+                let kinds = [
+                    NodeKind::Fifo,
+                    NodeKind::Socket,
+                    NodeKind::CharDevice { major: 5, minor: 1 },
+                    NodeKind::BlockDevice { major: 8, minor: 0 },
+                    NodeKind::Mount,
+                ];
+                let kind = kinds[self.below(kinds.len() as u64) as usize];
+                Op::MakeNode { name: self.name(tree), kind, new: self.new_file() }
+            }
+            103..=108 => {
+                let length = if self.chance(50) { u64::MAX } else { self.offset() };
+                Op::Punch { place: self.place(tree), offset: self.offset(), length }
+            }
+            109..=111 => {
+                let (place, name) = (self.place(tree), self.name(tree));
+                match tree.is_directory_at(&place) {
+                    true => Op::Unlink { name },
+                    false => Op::Copy { place, name },
+                }
+            }
+            _ => self.batch(tree),
         }
+    }
+
+    fn batch(&mut self, tree: &Tree) -> Op {
+        let mut ops = Vec::new();
+        for _ in 0..1 + self.below(5) {
+            let op = self.op(tree);
+            match op {
+                Op::Batch { .. } | Op::Copy { .. } => {}
+                Op::Put { name, parts, new, attributes_too } => {
+                    let small = |part: &Part| matches!(part, Part::Data(data) if data.length < 1 << 20);
+                    let parts = parts.into_iter().filter(small).collect();
+                    ops.push(Op::Put { name, parts, new, attributes_too });
+                }
+                Op::Write { place, offset, mut data } => {
+                    data.length = data.length.min(1 << 20);
+                    ops.push(Op::Write { place, offset, data });
+                }
+                Op::Append { place, mut data } => {
+                    data.length = data.length.min(1 << 20);
+                    ops.push(Op::Append { place, data });
+                }
+                op => ops.push(op),
+            }
+        }
+        Op::Batch { ops }
     }
 
     fn xattr(&mut self, tree: &Tree) -> Op {

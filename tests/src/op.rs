@@ -1,6 +1,9 @@
 //! A call as a value: it can be made on a zone, run through the model, printed and repeated.
 
-use nexus_engine::{AttributeChange, Caller, Durability, Entry, Error, NewFile, Target, XattrMode, Zone};
+use nexus_engine::{
+    At, AttributeChange, BatchItem, Caller, Change, Durability, Entry, Error, NewFile, NodeKind, RenameMode, Target,
+    XattrMode, Zone,
+};
 use nexus_log::env::{Random, SeededRandom};
 use nexus_log::ids::{Inode, Seq};
 
@@ -70,20 +73,89 @@ pub enum Part {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    Create { name: Name, new: NewFile, exclusive: bool },
-    Put { name: Name, parts: Vec<Part>, new: NewFile, attributes_too: bool },
-    Mkdir { name: Name, new: NewFile, exclusive: bool },
-    Symlink { name: Name, target: Vec<u8>, new: NewFile },
-    Link { place: Place, name: Name },
-    Write { place: Place, offset: u64, data: Data },
-    Append { place: Place, data: Data },
-    Truncate { place: Place, size: u64 },
-    SetAttributes { place: Place, change: AttributeChange, follow: bool },
-    SetXattr { place: Place, name: Vec<u8>, value: Vec<u8>, mode: XattrMode },
-    RemoveXattr { place: Place, name: Vec<u8> },
-    Rename { from: Name, to: Name, no_replace: bool },
-    Unlink { name: Name },
-    Rmdir { name: Name },
+    Create {
+        name: Name,
+        new: NewFile,
+        exclusive: bool,
+    },
+    Put {
+        name: Name,
+        parts: Vec<Part>,
+        new: NewFile,
+        attributes_too: bool,
+    },
+    Mkdir {
+        name: Name,
+        new: NewFile,
+        exclusive: bool,
+    },
+    Symlink {
+        name: Name,
+        target: Vec<u8>,
+        new: NewFile,
+    },
+    Link {
+        place: Place,
+        name: Name,
+    },
+    Write {
+        place: Place,
+        offset: u64,
+        data: Data,
+    },
+    Append {
+        place: Place,
+        data: Data,
+    },
+    Truncate {
+        place: Place,
+        size: u64,
+    },
+    SetAttributes {
+        place: Place,
+        change: AttributeChange,
+        follow: bool,
+    },
+    SetXattr {
+        place: Place,
+        name: Vec<u8>,
+        value: Vec<u8>,
+        mode: XattrMode,
+    },
+    RemoveXattr {
+        place: Place,
+        name: Vec<u8>,
+    },
+    Rename {
+        from: Name,
+        to: Name,
+        mode: RenameMode,
+    },
+    Unlink {
+        name: Name,
+    },
+    Rmdir {
+        name: Name,
+    },
+    MakeNode {
+        name: Name,
+        kind: NodeKind,
+        new: NewFile,
+    },
+    Punch {
+        place: Place,
+        offset: u64,
+        length: u64,
+    },
+    /// Of a file.
+    Copy {
+        place: Place,
+        name: Name,
+    },
+    /// All as one record.
+    Batch {
+        ops: Vec<Op>,
+    },
 }
 
 /// What a call answered.
@@ -95,6 +167,53 @@ pub struct Answer {
 }
 
 impl Op {
+    /// The bytes that it writes, where it can be part of a batch.
+    fn content(&self) -> Vec<u8> {
+        match self {
+            Op::Put { parts, .. } => parts
+                .iter()
+                .flat_map(|part| match part {
+                    Part::Data(data) => data.bytes(),
+                    Part::Hole(_) => panic!("content of a batch has no holes"),
+                })
+                .collect(),
+            Op::Write { data, .. } | Op::Append { data, .. } => data.bytes(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn change<'a>(&'a self, content: &'a [u8]) -> Change<'a> {
+        match self {
+            Op::Create { name, new, exclusive } => Change::Create { entry: name.entry(), new, exclusive: *exclusive },
+            Op::Put { name, new, attributes_too, .. } => {
+                Change::Put { entry: name.entry(), new, content, attributes_too: *attributes_too }
+            }
+            Op::Mkdir { name, new, exclusive } => Change::Mkdir { entry: name.entry(), new, exclusive: *exclusive },
+            Op::Symlink { name, target, new } => Change::Symlink { entry: name.entry(), target, new },
+            Op::Link { place, name } => Change::Link { target: place.target(), entry: name.entry() },
+            Op::Write { place, offset, .. } => {
+                Change::Write { target: place.target(), offset: *offset, bytes: content }
+            }
+            Op::Append { place, .. } => Change::Append { target: place.target(), bytes: content },
+            Op::Truncate { place, size } => Change::Truncate { target: place.target(), size: *size },
+            Op::SetAttributes { place, change, follow } => {
+                Change::SetAttributes { target: place.target(), change, follow: *follow }
+            }
+            Op::SetXattr { place, name, value, mode } => {
+                Change::SetXattr { target: place.target(), name, value, mode: *mode }
+            }
+            Op::RemoveXattr { place, name } => Change::RemoveXattr { target: place.target(), name },
+            Op::Rename { from, to, mode } => Change::Rename { from: from.entry(), to: to.entry(), mode: *mode },
+            Op::Unlink { name } => Change::Unlink { entry: name.entry() },
+            Op::Rmdir { name } => Change::Rmdir { entry: name.entry() },
+            Op::MakeNode { name, kind, new } => Change::MakeNode { entry: name.entry(), kind: *kind, new },
+            Op::Punch { place, offset, length } => {
+                Change::Punch { target: place.target(), offset: *offset, length: *length }
+            }
+            Op::Copy { .. } | Op::Batch { .. } => panic!("{self:?} cannot be part of a batch"),
+        }
+    }
+
     /// Is its content beyond one record, so that it is stored before the record that attaches it?
     #[must_use]
     pub fn is_staged(&self) -> bool {
@@ -143,11 +262,20 @@ impl Op {
                 zone.set_xattr(caller, place.target(), name, value, *mode, d).map(inode)
             }
             Op::RemoveXattr { place, name } => zone.remove_xattr(caller, place.target(), name, d).map(inode),
-            Op::Rename { from, to, no_replace } => {
-                zone.rename(caller, from.entry(), to.entry(), *no_replace, d).map(inode)
-            }
+            Op::Rename { from, to, mode } => zone.rename(caller, from.entry(), to.entry(), *mode, d).map(inode),
             Op::Unlink { name } => zone.unlink(caller, name.entry(), d).map(inode),
             Op::Rmdir { name } => zone.rmdir(caller, name.entry(), d).map(inode),
+            Op::MakeNode { name, kind, new } => zone.make_node(caller, name.entry(), *kind, new, d).map(created),
+            Op::Punch { place, offset, length } => zone.punch(caller, place.target(), *offset, *length, d).map(inode),
+            Op::Copy { place, name } => zone.copy(caller, place.target(), At::Newest, name.entry(), d).map(created),
+            Op::Batch { ops } => {
+                let contents: Vec<Vec<u8>> = ops.iter().map(Op::content).collect();
+                let items: Vec<BatchItem<'_>> =
+                    ops.iter().zip(&contents).map(|(op, content)| op.change(content).into()).collect();
+                let done = zone.batch_atomic(caller, &items, d)?;
+                assert_eq!(done.reply.len(), ops.len(), "one reply for each change");
+                Ok(Answer { inode: done.reply.last().map_or(0, |last| last.inode.0), seq: done.seq })
+            }
         }
     }
 }

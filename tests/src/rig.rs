@@ -144,8 +144,13 @@ impl Rig {
         let stamp = Stamp { seq, time: time.0 as i64 };
         let mut tree = self.tree.clone();
         let held = &self.held;
-        let mut call =
-            Call { tree: &mut tree, stamp, agent: &caller.context().agent, is_open: &|i| held.contains_key(&i) };
+        let mut call = Call {
+            tree: &mut tree,
+            stamp,
+            agent: &caller.context().agent,
+            events_before: 0,
+            is_open: &|i| held.contains_key(&i),
+        };
         let expected = call.run(op);
         let outcome = match (&answer, expected) {
             (Ok(answer), Ok(ran)) => {

@@ -1,11 +1,11 @@
 //! What changes attributes.
 
-use nexus_log::event::{AttributesSet, Reason, XattrRemoved, XattrSet};
+use nexus_log::event::{AttributesSet, Reason, Syscall, XattrRemoved, XattrSet};
 use nexus_log::ids::Inode;
 use nexus_projections::loads::Prior;
 use nexus_projections::table::RowKey;
 
-use super::{Decision, Operation, Turn};
+use super::{About, Decision, Operation, Request, RequestDigest, Turn};
 use crate::error::{Error, shown};
 use crate::limits::XATTR_VALUE_BYTES_MAX;
 use crate::lookup::{Found, Stop, resolve};
@@ -135,5 +135,58 @@ impl Operation for RemoveXattr<'_> {
         }
         let event = XattrRemoved { inode: inode.0, path: self.target.path().to_vec(), name: self.name.to_vec() };
         Ok(Decision::one(event, inode))
+    }
+}
+
+impl Request for SetAttributes<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Setattr
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Target { target: self.target, follow: self.follow }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        let AttributeChange { mode, uid, gid, atime, mtime, mime } = self.change;
+        digest.target(self.target);
+        digest.number(u64::from(self.follow));
+        [mode, uid, gid].into_iter().for_each(|n| digest.maybe(n.map(u64::from)));
+        [atime, mtime].into_iter().for_each(|time| digest.maybe(time.map(|t| t as u64)));
+        digest.number(u64::from(mime.is_some()));
+        digest.bytes(mime.as_deref().unwrap_or("").as_bytes());
+    }
+}
+
+impl Request for SetXattr<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::SetXattr
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Target { target: self.target, follow: self.follow }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.target(self.target);
+        digest.number(u64::from(self.follow) << 2 | self.mode as u64);
+        digest.bytes(self.name);
+        digest.bytes(self.value);
+    }
+}
+
+impl Request for RemoveXattr<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::RemoveXattr
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Target { target: self.target, follow: self.follow }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.target(self.target);
+        digest.number(u64::from(self.follow));
+        digest.bytes(self.name);
     }
 }

@@ -1,7 +1,7 @@
 //! What brings names into being.
 
 use nexus_log::event::{
-    AttributesSet, DirectoryCreated, Event, FileCreated, Linked, Reason, SymlinkCreated, Written, XattrSet,
+    AttributesSet, DirectoryCreated, Event, FileCreated, Linked, Reason, SymlinkCreated, Syscall, Written, XattrSet,
 };
 use nexus_log::ids::Inode;
 use nexus_projections::loads::Prior;
@@ -9,7 +9,7 @@ use nexus_projections::row::{DentryRow, FileKind};
 
 use super::attributes::check_xattr;
 use super::content::Staged;
-use super::{Decision, Operation, Turn};
+use super::{About, Decision, Operation, Request, RequestDigest, Turn};
 use crate::error::{Error, shown};
 use crate::limits::{LINKS_MAX, SYMLINK_BYTES_MAX, XATTRS_BYTES_MAX, XATTRS_PER_RECORD_MAX};
 use crate::lookup::{Found, Place, node, place, place_below_root, resolve};
@@ -67,7 +67,7 @@ impl Operation for CreateFile<'_> {
     }
 }
 
-fn exists(found: DentryRow, place: &Place<'_>) -> Error {
+pub(super) fn exists(found: DentryRow, place: &Place<'_>) -> Error {
     let message = format!("{} exists already, as a {}", shown(&place.name), found.kind.name());
     Error::new(Reason::Exists, message).at(found.inode)
 }
@@ -139,7 +139,7 @@ impl CreateFile<'_> {
     }
 }
 
-fn push_xattrs(events: &mut Vec<Event>, inode: Inode, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
+pub(super) fn push_xattrs(events: &mut Vec<Event>, inode: Inode, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
     let total: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
     if xattrs.len() > XATTRS_PER_RECORD_MAX {
         let message = format!("{} extended attributes; at most {XATTRS_PER_RECORD_MAX} in one record", xattrs.len());
@@ -263,5 +263,71 @@ impl Operation for Link<'_> {
             path: self.entry.path().to_vec(),
         };
         Ok(Decision::one(event, file.inode))
+    }
+}
+
+impl Request for CreateFile<'_> {
+    fn syscall(&self) -> Syscall {
+        if self.content.is_some() { Syscall::Put } else { Syscall::Create }
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Entry { entry: self.entry, follow: true }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.entry(self.entry);
+        digest.new_file(self.new);
+        digest.number(u64::from(self.exclusive) << 1 | u64::from(self.attributes_too));
+        if let Some(content) = self.content {
+            content.describe(digest);
+        }
+    }
+}
+
+impl Request for Mkdir<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Mkdir
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Entry { entry: self.entry, follow: false }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.entry(self.entry);
+        digest.new_file(self.new);
+        digest.number(u64::from(self.exclusive));
+    }
+}
+
+impl Request for Symlink<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Symlink
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Entry { entry: self.entry, follow: false }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.entry(self.entry);
+        digest.new_file(self.new);
+        digest.bytes(self.target);
+    }
+}
+
+impl Request for Link<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Link
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Target { target: self.target, follow: false }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.target(self.target);
+        digest.entry(self.entry);
     }
 }

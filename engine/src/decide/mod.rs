@@ -4,9 +4,13 @@
 //! the newest state, where the decision counts.
 
 mod attributes;
+mod batch;
 mod content;
 mod create;
+mod detached;
 mod names;
+mod node;
+mod request;
 
 use nexus_log::event::{Context, Event};
 use nexus_log::ids::{Body, Inode, Seq};
@@ -16,15 +20,27 @@ use crate::lookup::Found;
 
 pub use attributes::{AttributeChange, XattrMode};
 pub(crate) use attributes::{RemoveXattr, SetAttributes, SetXattr};
-pub(crate) use content::Staged;
-pub(crate) use content::{StoreContent, Truncate, WriteAt, WritePosition, pieces_of};
+pub(crate) use batch::{AtomicBatch, BatchStep, Step};
+pub use content::Edit;
+pub(crate) use content::{Punch, Rewrite, Staged, StoreContent, Truncate, WriteAt, WritePosition};
 pub(crate) use create::{CreateFile, Link, Mkdir, Symlink};
 pub use create::{Created, NewFile};
+pub(crate) use detached::{
+    Attach, BuildTree, CopyFile, CopyRequest, CopyTree, PLAN_TOP, Plan, PlanId, PlannedAttributes, PlannedKind, Top,
+};
+pub use names::RenameMode;
 pub(crate) use names::{ReleaseOrphans, Rename, Rmdir, Unlink};
+pub(crate) use node::MakeNode;
+pub use node::NodeKind;
+pub use request::Expect;
+pub(crate) use request::{About, Answer, Guarded, Recall, Request, RequestDigest};
 
 /// A turn of the sequencer: the position that the record will have, and what only memory knows.
+#[derive(Clone, Copy)]
 pub(crate) struct Turn<'a> {
     pub(crate) seq: Seq,
+    /// Events of the record before those of the operation.
+    pub(crate) events_before: usize,
     /// Is the inode held open by a handle?
     pub(crate) is_open: &'a dyn Fn(Inode) -> bool,
 }
@@ -32,12 +48,12 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     /// The inode that event `index` creates.
     fn inode(&self, index: usize) -> Inode {
-        Inode::born_at(self.seq, index as u16)
+        Inode::born_at(self.seq, (self.events_before + index) as u16)
     }
 
     /// The body that event `index` begins.
     fn body(&self, index: usize) -> Body {
-        Body::born_at(self.seq, index as u16)
+        Body::born_at(self.seq, (self.events_before + index) as u16)
     }
 }
 

@@ -1,12 +1,12 @@
 //! What moves and removes names.
 
-use nexus_log::event::{DirectoryRemoved, LinkName, OrphansReleased, Reason, Renamed, Unlinked};
+use nexus_log::event::{DirectoryRemoved, Exchanged, LinkName, OrphansReleased, Reason, Renamed, Syscall, Unlinked};
 use nexus_log::ids::Inode;
 use nexus_projections::loads::Prior;
 use nexus_projections::row::{DentryRow, FileKind};
 use nexus_projections::table::{RowKey, RowRange, Table};
 
-use super::{Decision, Operation, Turn};
+use super::{About, Decision, Operation, Request, RequestDigest, Turn};
 use crate::error::{Error, shown};
 use crate::limits::DEPTH_MAX;
 use crate::lookup::{Found, Place, Stop, node, place_below_root, times};
@@ -104,11 +104,22 @@ impl Operation for Rmdir<'_> {
     }
 }
 
+/// As the flags of renameat2(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RenameMode {
+    /// What stands at the new name goes.
+    #[default]
+    Replace,
+    /// The new name must be free.
+    NoReplace,
+    /// Both names exist and change places.
+    Exchange,
+}
+
 pub(crate) struct Rename<'a> {
     pub(crate) from: Entry<'a>,
     pub(crate) to: Entry<'a>,
-    /// Fail where the target exists.
-    pub(crate) no_replace: bool,
+    pub(crate) mode: RenameMode,
 }
 
 impl Operation for Rename<'_> {
@@ -117,6 +128,9 @@ impl Operation for Rename<'_> {
     fn decide<P: Prior>(&self, rows: &P, turn: &Turn<'_>) -> Found<Decision<Inode>, P> {
         let (from_parent, from_name, moved) = existing(rows, self.from)?;
         let to = place_below_root(rows, self.to)?;
+        if self.mode == RenameMode::Exchange {
+            return self.exchange(rows, (from_parent, from_name, moved), &to);
+        }
         let mut event = Renamed {
             inode: moved.inode.0,
             from_parent: from_parent.0,
@@ -130,7 +144,7 @@ impl Operation for Rename<'_> {
             replaced_promoted: None,
         };
         if let Some(target) = to.found {
-            if self.no_replace {
+            if self.mode == RenameMode::NoReplace {
                 let message = format!("{} exists already", shown(&to.name));
                 return Err(Error::new(Reason::Exists, message).at(target.inode).into());
             }
@@ -153,6 +167,40 @@ impl Operation for Rename<'_> {
 }
 
 impl Rename<'_> {
+    fn exchange<P: Prior>(
+        &self,
+        rows: &P,
+        (parent, name, moved): (Inode, Vec<u8>, DentryRow),
+        to: &Place<'_>,
+    ) -> Found<Decision<Inode>, P> {
+        let Some(other) = to.found else {
+            let message = format!("{} does not exist", shown(&to.name));
+            return Err(Error::new(Reason::NotFound, message).at(to.parent).into());
+        };
+        if other.inode == moved.inode {
+            return Ok(Decision::nothing(moved.inode));
+        }
+        if parent != to.parent {
+            if moved.kind == FileKind::Directory {
+                check_no_cycle(rows, moved.inode, to.parent)?;
+            }
+            if other.kind == FileKind::Directory {
+                check_no_cycle(rows, other.inode, parent)?;
+            }
+        }
+        let event = Exchanged {
+            inode: moved.inode.0,
+            parent: parent.0,
+            name,
+            path: self.from.path().to_vec(),
+            other: other.inode.0,
+            other_parent: to.parent.0,
+            other_name: to.name.to_vec(),
+            other_path: self.to.path().to_vec(),
+        };
+        Ok(Decision::one(event, moved.inode))
+    }
+
     fn check_replaceable<P: Prior>(
         &self,
         rows: &P,
@@ -207,5 +255,49 @@ impl Operation for ReleaseOrphans<'_> {
             return Ok(Decision::nothing(()));
         }
         Ok(Decision::one(OrphansReleased { inodes: released }, ()))
+    }
+}
+
+impl Request for Unlink<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Unlink
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Entry { entry: self.entry, follow: false }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.entry(self.entry);
+    }
+}
+
+impl Request for Rmdir<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Rmdir
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Entry { entry: self.entry, follow: false }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.entry(self.entry);
+    }
+}
+
+impl Request for Rename<'_> {
+    fn syscall(&self) -> Syscall {
+        Syscall::Rename
+    }
+
+    fn about(&self) -> About<'_> {
+        About::Entry { entry: self.from, follow: false }
+    }
+
+    fn describe(&self, digest: &mut RequestDigest) {
+        digest.entry(self.from);
+        digest.entry(self.to);
+        digest.number(self.mode as u64);
     }
 }

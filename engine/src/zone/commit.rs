@@ -97,7 +97,7 @@ impl Inner {
         rows_too: bool,
     ) -> Result<Loads> {
         let rows = ReadThrough::new(&core.tables);
-        let turn = Turn { seq: core.newest().next(), is_open: &|inode| self.is_open(inode) };
+        let turn = Turn { seq: core.newest().next(), events_before: 0, is_open: &|inode| self.is_open(inode) };
         match operation.decide(&rows, &turn) {
             Ok(decision) if rows_too && !decision.events.is_empty() => {
                 let record = self.record(&turn, CommitTime(0), context, decision.events, payload);
@@ -125,7 +125,7 @@ impl Inner {
         let mut sequencer = core.sequencer.lock();
         let seq = sequencer.next;
         let rows = Loaded::new(&core.tables, loads);
-        let turn = Turn { seq, is_open: &|inode| self.is_open(inode) };
+        let turn = Turn { seq, events_before: 0, is_open: &|inode| self.is_open(inode) };
         let decision = match operation.decide(&rows, &turn) {
             Ok(decision) if decision.events.is_empty() => return Ok(Turned::Nothing(decision.reply, seq.prev())),
             Ok(decision) => decision,

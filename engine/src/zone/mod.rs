@@ -13,8 +13,10 @@
 //! 2. The sequencer never waits for the disk.
 //! 3. Success is answered after the record is flushed, or at once where the caller asked for `accepted` (L2).
 
+mod batch;
 mod calls;
 mod commit;
+mod copy;
 pub(crate) mod errors;
 mod keeper;
 mod open;
@@ -38,7 +40,8 @@ use crate::error::{Error, Result};
 use crate::gate::Dispatch;
 use crate::view::{At, View};
 
-pub use calls::{Done, Durability};
+pub use batch::{BatchItem, Change, WriteRequest};
+pub use calls::{CallOptions, Done, Durability};
 use keeper::Keeper;
 pub use open::RootAttributes;
 use refusals::Refusals;

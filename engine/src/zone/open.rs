@@ -26,7 +26,8 @@ use crate::decide::{Facts, ReleaseOrphans, system_context};
 use crate::error::{Error, Result};
 use crate::gate::{Authorized, Dispatch, Rank};
 use crate::limits::REFUSAL_WINDOW;
-use crate::view::read_error;
+use crate::lookup::inode_row;
+use crate::view::{answer, read_error};
 
 /// Who owns the root directory of a new zone.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +221,7 @@ impl Inner {
         committed.core.wait(committed.state)
     }
 
-    /// Files that were unlinked while open, by a process that is gone.
+    /// Files that were unlinked while open, and trees that were being built, by a process that is gone.
     fn sweep_orphans(&self) -> Result<()> {
         let core = self.core();
         let view = core.tables.view(core.newest());
@@ -229,7 +230,15 @@ impl Inner {
             let (key, _) = row.map_err(store_error)?;
             orphans.extend(key.bytes.first_chunk::<8>().map(|b| Inode(u64::from_be_bytes(*b))));
         }
-        for inodes in orphans.chunks(crate::limits::RECORD_ROWS_MAX / 2) {
+        let mut files = Vec::with_capacity(orphans.len());
+        for inode in orphans {
+            match answer(inode_row(&view, inode))? {
+                // A tree that was being built; what is in it goes first.
+                Some(node) if node.is_directory() => self.give_up_detached(inode)?,
+                _ => files.push(inode),
+            }
+        }
+        for inodes in files.chunks(crate::limits::RECORD_ROWS_MAX / 2) {
             let operation = ReleaseOrphans { inodes };
             let committed = self
                 .commit(&Dispatch::internal(Rank::Reserve), &system_context(), &operation, None)

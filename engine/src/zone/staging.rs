@@ -3,36 +3,42 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use nexus_log::event::{Piece, Reason, Syscall};
+use bytes::Bytes;
+use nexus_log::event::{Reason, Syscall};
 use nexus_log::ids::{Body, ChunkHash, Seq};
 use nexus_log::record::Payload;
+use nexus_projections::apply::INDEXED_CHUNK_BYTES_MIN;
+use nexus_projections::row::ChunkRow;
+use nexus_projections::table::RowKey;
 
 use super::commit::Committed;
-use super::{Core, Zone};
+use super::errors::{damaged, store_error};
+use super::{Core, Inner, Zone};
 use crate::caller::Caller;
-use crate::decide::{Staged, StoreContent, pieces_of};
+use crate::content::{Cutter, Strip, StripBuilder};
+use crate::decide::{Staged, StoreContent};
 use crate::error::{Error, Result};
 use crate::gate::Call;
-use crate::limits::{CHUNK_BYTES_MAX, FILE_BYTES_MAX, PIECES_PER_RECORD_MAX, RECORD_PAYLOAD_BYTES_MAX};
+use crate::limits::{FILE_BYTES_MAX, PIECES_PER_RECORD_MAX, RECORD_PAYLOAD_BYTES_MAX};
 
 /// Holes longer than this are not hashed through: the content gets no id.
 const HASHED_HOLE_BYTES_MAX: u64 = 16 << 20;
 
-/// Takes a file's content from its start to its end, data and holes. Memory stays within one record's payload.
+/// Takes a file's content from its start to its end, data and holes. Memory stays within one record's payload and the
+/// buffer of the cutter.
 pub struct ContentWriter<'z> {
     zone: &'z Zone,
     caller: Caller,
-    /// Bytes of the chunk that is being filled.
-    chunk: BytesMut,
-    /// Where that chunk begins in the file.
+    cutter: Cutter,
+    /// Where the next chunk begins in the file.
     chunk_offset: u64,
-    /// Full chunks not stored yet.
-    ready: Vec<(u64, Bytes)>,
-    ready_bytes: usize,
+    /// Chunks that no record was made of yet.
+    ready: StripBuilder,
     size: u64,
     stored: Option<Stored>,
     id: ContentId,
+    /// What the content consists of, for a request that has a name.
+    digest: Option<Box<blake3::Hasher>>,
     /// An error took part of the content: it cannot be attached any more.
     failed: bool,
 }
@@ -114,13 +120,13 @@ impl Zone {
         ContentWriter {
             zone: self,
             caller: caller.clone(),
-            chunk: BytesMut::new(),
+            cutter: Cutter::default(),
             chunk_offset: 0,
-            ready: Vec::new(),
-            ready_bytes: 0,
+            ready: StripBuilder::default(),
             size: 0,
             stored: None,
             id: ContentId::OneChunk(Bytes::new()),
+            digest: caller.request_key().map(|_| Box::default()),
             failed: false,
         }
     }
@@ -145,11 +151,9 @@ impl ContentWriter<'_> {
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         self.grow(bytes.len() as u64)?;
         while !bytes.is_empty() {
-            let take = bytes.len().min(CHUNK_BYTES_MAX - self.chunk.len());
-            self.chunk.extend_from_slice(&bytes[..take]);
-            bytes = &bytes[take..];
-            if self.chunk.len() == CHUNK_BYTES_MAX {
-                self.end_chunk()?;
+            bytes = &bytes[self.cutter.take(bytes)..];
+            while let Some(chunk) = self.cutter.next(false) {
+                self.push(chunk)?;
             }
         }
         Ok(())
@@ -157,35 +161,43 @@ impl ContentWriter<'_> {
 
     /// Zeros that take no space.
     pub fn hole(&mut self, bytes: u64) -> Result<()> {
-        self.end_chunk()?;
+        self.end_run()?;
         self.grow(bytes)?;
         self.chunk_offset += bytes;
         self.id.hole(bytes);
         Ok(())
     }
 
-    fn end_chunk(&mut self) -> Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
+    fn end_run(&mut self) -> Result<()> {
+        while let Some(chunk) = self.cutter.next(true) {
+            self.push(chunk)?;
         }
-        let chunk = self.chunk.split().freeze();
+        Ok(())
+    }
+
+    fn push(&mut self, chunk: Bytes) -> Result<()> {
         self.id.chunk(&chunk);
-        let full = self.ready_bytes + chunk.len() > RECORD_PAYLOAD_BYTES_MAX;
-        if full || self.ready.len() == PIECES_PER_RECORD_MAX {
+        let (hash, length, offset) = (ChunkHash::of(&chunk), chunk.len(), self.chunk_offset);
+        if let Some(digest) = &mut self.digest {
+            digest.update(&offset.to_le_bytes());
+            digest.update(&hash.0);
+        }
+        let full = self.ready.own_bytes() + length > RECORD_PAYLOAD_BYTES_MAX;
+        if full || self.ready.pieces() == PIECES_PER_RECORD_MAX {
             self.store()?;
         }
-        let offset = self.chunk_offset;
-        self.chunk_offset += chunk.len() as u64;
-        self.ready_bytes += chunk.len();
-        self.ready.push((offset, chunk));
-        Ok(())
+        self.chunk_offset += length as u64;
+        self.zone.inner.place_chunk(&mut self.ready, offset, hash, chunk)
     }
 
     /// Appends what is ready as content of an unattached body.
     fn store(&mut self) -> Result<()> {
-        let Some((payload, pieces)) = self.take_ready() else { return Ok(()) };
+        if self.ready.is_empty() {
+            return Ok(());
+        }
+        let (strip, payload) = self.take_ready();
         self.failed = true;
-        let operation = StoreContent { body: self.stored.as_ref().map(|s| s.body), pieces: &pieces };
+        let operation = StoreContent { body: self.stored.as_ref().map(|s| s.body), strip: &strip };
         let call = Call { syscall: Syscall::Put, caller: &self.caller, path: b"", inode: None };
         let result = self.zone.dispatch().call(
             &call,
@@ -193,7 +205,7 @@ impl ContentWriter<'_> {
             |authorized| {
                 let inner = &self.zone.inner;
                 inner
-                    .commit(authorized, self.caller.context(), &operation, Some(&payload))
+                    .commit(authorized, self.caller.context(), &operation, payload.as_ref())
                     .map_err(|refusal| refusal.error)
             },
         );
@@ -212,38 +224,89 @@ impl ContentWriter<'_> {
         Ok(())
     }
 
-    fn take_ready(&mut self) -> Option<(Payload, Vec<Piece>)> {
-        if self.ready.is_empty() {
-            return None;
-        }
-        self.ready_bytes = 0;
-        let ready = std::mem::take(&mut self.ready);
-        let pieces = ready.iter().enumerate().flat_map(|(index, (offset, chunk))| {
-            let placed = pieces_of(*offset, &[chunk.len() as u32]);
-            placed.into_iter().map(move |piece| Piece { chunk: index as u32, ..piece })
-        });
-        let pieces = pieces.collect();
-        let chunks = ready.into_iter().map(|(_, chunk)| chunk).collect();
-        Some((Payload::new(&*self.zone.inner.env.random, chunks), pieces))
+    /// What is ready, and the payload of the record that will hold it.
+    fn take_ready(&mut self) -> (Strip, Option<Payload>) {
+        let (strip, own) = std::mem::take(&mut self.ready).finish();
+        (strip, self.zone.inner.payload_of(own))
     }
 
     /// The content, and the payload of the record that will attach it.
     pub(super) fn finish(mut self) -> Result<(Staged, Option<Payload>)> {
+        self.end()?;
+        let (strip, payload) = self.take_ready();
+        Ok((self.staged(strip), payload))
+    }
+
+    /// The content as chunks of a record of the caller's. What does not fit into one record is an error.
+    pub(super) fn finish_within_record(mut self) -> Result<(Staged, Vec<(ChunkHash, Bytes)>)> {
+        self.end()?;
+        if self.stored.is_some() {
+            let message = format!("the content is beyond one record's {RECORD_PAYLOAD_BYTES_MAX} bytes");
+            return Err(Error::new(Reason::TooLarge, message));
+        }
+        let (strip, own) = std::mem::take(&mut self.ready).finish();
+        Ok((self.staged(strip), own))
+    }
+
+    fn end(&mut self) -> Result<()> {
         self.check()?;
-        self.end_chunk()?;
+        self.end_run()?;
         if self.stored.is_some() {
             self.store()?;
         }
         if let Some(stored) = &self.stored {
             stored.wait()?;
         }
-        let content_id = self.id.finish();
-        let size = self.size;
-        let stored = self.stored.as_ref().map(|s| s.body);
-        let (payload, pieces) = match self.take_ready() {
-            Some((payload, pieces)) => (Some(payload), pieces),
-            None => (None, Vec::new()),
-        };
-        Ok((Staged { size, pieces, stored, content_id }, payload))
+        Ok(())
+    }
+
+    fn staged(&self, strip: Strip) -> Staged {
+        Staged {
+            size: self.size,
+            strip,
+            stored: self.stored.as_ref().map(|s| s.body),
+            content_id: self.id.finish(),
+            digest: self.digest.as_ref().map_or([0; 32], |digest| *digest.finalize().as_bytes()),
+        }
+    }
+}
+
+impl Inner {
+    /// Puts a chunk into a strip: as a reference where the zone holds it already, else for its record to store. Only
+    /// what is on stable storage is referred to, so that nothing refers to what a failure may take.
+    fn place_chunk(&self, strip: &mut StripBuilder, offset: u64, hash: ChunkHash, chunk: Bytes) -> Result<()> {
+        let length = chunk.len() as u32;
+        if length >= INDEXED_CHUNK_BYTES_MIN && !strip.brings(hash) {
+            let core = self.core();
+            let found = core.tables.view(core.log.flushed()).get(&RowKey::chunk(hash)).map_err(store_error)?;
+            let row = found.map(|version| ChunkRow::decode(&version.value)).transpose().map_err(damaged)?;
+            if let Some(row) = row.filter(|row| row.length == length) {
+                strip.push_foreign(offset, length, 0, row.chunk_ref(hash));
+                return Ok(());
+            }
+        }
+        strip.push_own(offset, hash, chunk);
+        Ok(())
+    }
+
+    /// Bytes of a write as a strip from offset 0 on, and the chunks of its record.
+    pub(super) fn strip_of(&self, bytes: &[u8]) -> Result<(Strip, Vec<(ChunkHash, Bytes)>)> {
+        let (mut cutter, mut strip) = (Cutter::default(), StripBuilder::default());
+        let (mut rest, mut offset) = (bytes, 0);
+        loop {
+            rest = &rest[cutter.take(rest)..];
+            while let Some(chunk) = cutter.next(rest.is_empty()) {
+                let (hash, length) = (ChunkHash::of(&chunk), chunk.len() as u64);
+                self.place_chunk(&mut strip, offset, hash, chunk)?;
+                offset += length;
+            }
+            if rest.is_empty() {
+                return Ok(strip.finish());
+            }
+        }
+    }
+
+    pub(super) fn payload_of(&self, own: Vec<(ChunkHash, Bytes)>) -> Option<Payload> {
+        (!own.is_empty()).then(|| Payload::of_hashed(&*self.env.random, own))
     }
 }

@@ -1,14 +1,16 @@
 //! Moving rows from memory to the tables, holding writers back while that is behind, folding the log again.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use nexus_log::event::Reason;
-use nexus_log::ids::{Body, Seq};
+use nexus_log::ids::{Body, Inode, Seq};
 use nexus_projections::apply::content::{extent_offset, extents_reaching};
 use nexus_projections::apply::{ApplyError, apply};
 use nexus_projections::flush::FlushOutcome;
 use nexus_projections::loads::ReadThrough;
-use nexus_projections::row::{Content, FileKind};
+use nexus_projections::row::{Content, DentryRow, FileKind};
+use nexus_projections::table::{RowRange, Table};
 
 use super::errors::{damaged, poisoned_error, store_error};
 use super::{Core, Inner, Zone};
@@ -147,20 +149,64 @@ impl Inner {
         if size == 0 || size >= node.row.size {
             return Ok(Vec::new());
         }
-        self.every_nth_extent(&view, body, size)
+        let mut cuts = self.every_nth_extent(&view, body, size..u64::MAX)?;
+        cuts.reverse();
+        Ok(cuts)
     }
 
-    fn every_nth_extent(&self, view: &nexus_projections::view::View, body: Body, size: u64) -> Result<Vec<u64>> {
-        let mut steps = Vec::new();
-        for (count, row) in view.scan(&extents_reaching(body, size, u64::MAX)).enumerate() {
-            let (key, _) = row.map_err(store_error)?;
-            if count % (RECORD_ROWS_MAX / 2) == RECORD_ROWS_MAX / 2 - 1 {
-                steps.push(extent_offset(&key).max(size));
-            }
+    /// Runs to punch before the last one, for the same reason.
+    pub(super) fn punch_steps(&self, target: Target<'_>, offset: u64, length: u64) -> Result<Vec<Range<u64>>> {
+        let core = self.core();
+        let view = core.tables.view(core.newest());
+        let Ok(node) = resolve(&view, target, true) else { return Ok(Vec::new()) };
+        let (FileKind::Regular, Content::Body(body)) = (node.row.kind, node.row.content) else {
+            return Ok(Vec::new());
+        };
+        let end = offset.saturating_add(length).min(node.row.size);
+        if offset >= end {
+            return Ok(Vec::new());
         }
-        steps.reverse();
+        let cuts = self.every_nth_extent(&view, body, offset..end)?;
+        let mut from = offset;
+        let mut steps = Vec::with_capacity(cuts.len());
+        for cut in cuts {
+            steps.push(from..cut);
+            from = cut;
+        }
         Ok(steps)
     }
+
+    /// Where every so many extents of a range one begins, in ascending order.
+    fn every_nth_extent(
+        &self,
+        view: &nexus_projections::view::View,
+        body: Body,
+        range: Range<u64>,
+    ) -> Result<Vec<u64>> {
+        let mut cuts = Vec::new();
+        for (count, row) in view.scan(&extents_reaching(body, range.start, range.end)).enumerate() {
+            let (key, _) = row.map_err(store_error)?;
+            let at = extent_offset(&key);
+            if count % (RECORD_ROWS_MAX / 2) == RECORD_ROWS_MAX / 2 - 1 && at > range.start {
+                cuts.push(at);
+            }
+        }
+        Ok(cuts)
+    }
+}
+
+/// The first names in a directory.
+pub(super) fn entries_of(
+    view: &nexus_projections::view::View,
+    directory: Inode,
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, DentryRow)>> {
+    let rows = view.scan(&RowRange::of_id(Table::Dentry, directory.0)).take(limit);
+    rows.map(|row| {
+        let (key, version) = row.map_err(store_error)?;
+        Ok((key.bytes[8..].to_vec(), DentryRow::decode(&version.value).map_err(damaged)?))
+    })
+    .collect()
 }
 
 impl Core {

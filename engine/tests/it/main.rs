@@ -1,5 +1,7 @@
 //! The engine on a real directory, threads and all.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod copies;
 mod directory;
 mod refusals;
+mod requests;

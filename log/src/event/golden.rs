@@ -108,6 +108,7 @@ fn samples() -> Vec<Event> {
         ZoneCreated { name: "projects".into(), mode: 0o40_755, uid: 1000, gid: 100 }.into(),
         Recovered { cut_from: 77, cut_bytes: 4096, rewritten: 5 }.into(),
         AuditGap { after: 76, until_ns: 1_700_000_000_000_000_001 }.into(),
+        RequestAnswered { request: [0x55; 32], replies: vec![RequestReply { inode: 52 << 16, created: true }] }.into(),
     ];
     samples.extend(name_samples());
     samples.extend(file_samples());
@@ -155,6 +156,19 @@ fn name_samples() -> Vec<Event> {
             target: b"../elsewhere/\xff".to_vec(),
         }
         .into(),
+        NodeCreated {
+            inode,
+            parent,
+            name: name.clone(),
+            path: path.clone(),
+            kind: 9,
+            mode: 0o660,
+            uid: 1000,
+            gid: 100,
+            mtime: Some(6),
+            device: 4 << 32 | 64,
+        }
+        .into(),
         Linked { inode, parent, name: name.clone(), path: path.clone() }.into(),
         Unlinked { inode, parent, name: name.clone(), path: path.clone(), orphaned: true, promoted: Some(link_name()) }
             .into(),
@@ -192,10 +206,24 @@ fn file_samples() -> Vec<Event> {
         .into(),
         XattrSet { inode, path: path.clone(), name: b"user.k".to_vec(), value: b"v\0w".to_vec() }.into(),
         XattrRemoved { inode, path: path.clone(), name: b"user.k".to_vec() }.into(),
+        Exchanged {
+            inode,
+            parent: 1,
+            name: b"report.txt".to_vec(),
+            path: path.clone(),
+            other: 53 << 16,
+            other_parent: 54 << 16,
+            other_name: b"draft.txt".to_vec(),
+            other_path: b"/b/draft.txt".to_vec(),
+        }
+        .into(),
+        DetachedCreated { inode, mode: 0o700, uid: 1000, gid: 100 }.into(),
+        Attached { inode, parent: 1, name: b"copy".to_vec(), path: b"/copy".to_vec() }.into(),
         ContentStored { body: (51 << 16) | 2, pieces: pieces(), foreign: foreign() }.into(),
         Written { inode, path: path.clone(), offset: 1 << 33, length: 10, replace: true, content: content() }.into(),
-        Truncated { inode, path, size: 12 }.into(),
+        Truncated { inode, path: path.clone(), size: 12 }.into(),
         OrphansReleased { inodes: vec![inode, 54 << 16] }.into(),
+        Punched { inode, path, offset: 4096, length: 8192, body: (52 << 16) | 1 }.into(),
     ]
 }
 

@@ -25,9 +25,10 @@ pub mod v1;
 pub use frame::{EventError, Frame, FrameIter, push_frame};
 pub use reason::{Reason, Syscall};
 pub use v1::{
-    AttributesSet, AuditGap, ChunkList, ContentStored, Context, DirectoryCreated, DirectoryRemoved, FileContent,
-    FileCreated, ForeignChunk, LinkName, Linked, OrphansReleased, Piece, Recovered, RefusalCount, RefusalsCounted,
-    Refused, Renamed, StoredChunk, SymlinkCreated, Truncated, Unlinked, Written, XattrRemoved, XattrSet, ZoneCreated,
+    Attached, AttributesSet, AuditGap, ChunkList, ContentStored, Context, DetachedCreated, DirectoryCreated,
+    DirectoryRemoved, Exchanged, FileContent, FileCreated, ForeignChunk, LinkName, Linked, NodeCreated,
+    OrphansReleased, Piece, Punched, Recovered, RefusalCount, RefusalsCounted, Refused, Renamed, RequestAnswered,
+    RequestReply, StoredChunk, SymlinkCreated, Truncated, Unlinked, Written, XattrRemoved, XattrSet, ZoneCreated,
 };
 
 /// What a section is: a number that is never reused.
@@ -91,9 +92,11 @@ events! {
     ZoneCreated = 16, 1, "zone_created";
     Recovered = 17, 1, "recovered";
     AuditGap = 18, 1, "audit_gap";
+    RequestAnswered = 24, 1, "request_answered";
     FileCreated = 32, 1, "file_created";
     DirectoryCreated = 33, 1, "directory_created";
     SymlinkCreated = 34, 1, "symlink_created";
+    NodeCreated = 35, 1, "node_created";
     Linked = 36, 1, "linked";
     Unlinked = 37, 1, "unlinked";
     DirectoryRemoved = 38, 1, "directory_removed";
@@ -101,10 +104,14 @@ events! {
     AttributesSet = 40, 1, "attributes_set";
     XattrSet = 41, 1, "xattr_set";
     XattrRemoved = 42, 1, "xattr_removed";
+    Exchanged = 43, 1, "exchanged";
+    DetachedCreated = 44, 1, "detached_created";
+    Attached = 45, 1, "attached";
     ContentStored = 48, 1, "content_stored";
     Written = 49, 1, "written";
     Truncated = 50, 1, "truncated";
     OrphansReleased = 51, 1, "orphans_released";
+    Punched = 52, 1, "punched";
     Refused = 64, 1, "refused";
     RefusalsCounted = 65, 1, "refusals_counted";
 }

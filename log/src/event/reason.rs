@@ -84,5 +84,9 @@ codes! {
         Unlink = 27, "unlink";
         Rmdir = 28, "rmdir";
         Log = 29, "log";
+        Batch = 31, "batch";
+        Punch = 32, "punch";
+        MakeNode = 33, "mknod";
+        Copy = 34, "copy";
     }
 }

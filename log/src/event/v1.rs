@@ -110,6 +110,20 @@ archived! {
         pub until_ns: u64,
     }
 
+    /// What one change of a request came to.
+    pub struct RequestReply {
+        pub inode: u64,
+        /// The inode is new.
+        pub created: bool,
+    }
+
+    /// The record answers a request that named itself (`request_id` of the context): whoever repeats it is told this.
+    pub struct RequestAnswered {
+        /// BLAKE3 of what was asked, to tell a repeat from another request of the same name.
+        pub request: [u8; 32],
+        pub replies: Vec<RequestReply>,
+    }
+
     pub struct FileCreated {
         pub inode: u64,
         pub parent: u64,
@@ -144,6 +158,22 @@ archived! {
         pub gid: u32,
         pub mtime: Option<i64>,
         pub target: Vec<u8>,
+    }
+
+    /// A fifo, socket or device: an entry that programs open, with no content here.
+    pub struct NodeCreated {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+        /// The entry type's number: 7 fifo, 8 socket, 9 character device, 10 block device.
+        pub kind: u8,
+        pub mode: u32,
+        pub uid: u32,
+        pub gid: u32,
+        pub mtime: Option<i64>,
+        /// Of a device, its major number in the upper half and its minor number in the lower.
+        pub device: u64,
     }
 
     /// A further hard link.
@@ -211,6 +241,34 @@ archived! {
         pub name: Vec<u8>,
     }
 
+    /// Two names changed places, each with what stands under it.
+    pub struct Exchanged {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+        pub other: u64,
+        pub other_parent: u64,
+        pub other_name: Vec<u8>,
+        pub other_path: Vec<u8>,
+    }
+
+    /// A directory without a name: what is built in it is seen once it is attached.
+    pub struct DetachedCreated {
+        pub inode: u64,
+        pub mode: u32,
+        pub uid: u32,
+        pub gid: u32,
+    }
+
+    /// A detached directory got its name, and all that is in it with it.
+    pub struct Attached {
+        pub inode: u64,
+        pub parent: u64,
+        pub name: Vec<u8>,
+        pub path: Vec<u8>,
+    }
+
     /// Content of a body that no inode has yet; a later record attaches it.
     pub struct ContentStored {
         pub body: u64,
@@ -236,7 +294,17 @@ archived! {
         pub size: u64,
     }
 
-    /// Unlinked files whose last handle was closed, or was lost with its process.
+    /// A run of a file's bytes became a hole; its size stays.
+    pub struct Punched {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        pub offset: u64,
+        pub length: u64,
+        /// The file's body after the event; 0 where it needs none.
+        pub body: u64,
+    }
+
+    /// Unlinked files whose last handle was closed, or was lost with its process, and detached directories given up.
     pub struct OrphansReleased {
         pub inodes: Vec<u64>,
     }

@@ -1,12 +1,11 @@
 //! Content: pieces become the inode row's one chunk, or extents of a body.
 
-use nexus_log::event::{FileContent, ForeignChunk, Piece, Written};
+use nexus_log::event::{FileContent, ForeignChunk, Piece, Punched, Written};
 use nexus_log::ids::{Body, ChunkHash, ChunkRef, Inode, Seq};
 use nexus_log::limits::CHUNK_BYTES_MAX;
-use nexus_log::record::Record;
 
 use super::rows::ApplyError;
-use super::{Applied, Apply};
+use super::{Applied, Fold, Origin};
 use crate::loads::Prior;
 use crate::row::{Content, ExtentRow};
 use crate::table::{RowKey, RowRange, Table};
@@ -25,11 +24,11 @@ pub fn extent_offset(key: &RowKey) -> u64 {
 }
 
 /// The chunk that a piece is a run of; `None` where the piece names none that holds it.
-fn chunk_of(record: &Record, foreign: &[ForeignChunk], piece: &Piece) -> Option<ChunkRef> {
-    let own = record.chunks.len();
+fn chunk_of(origin: Origin<'_>, foreign: &[ForeignChunk], piece: &Piece) -> Option<ChunkRef> {
+    let own = origin.chunks.len();
     let at = piece.chunk as usize;
     let chunk = if at < own {
-        record.chunk_ref(at)?
+        origin.chunk_ref(at)?
     } else {
         let f = foreign.get(at - own)?;
         ChunkRef { seq: Seq(f.seq), offset: f.offset, length: f.length, hash: ChunkHash(f.hash) }
@@ -38,7 +37,7 @@ fn chunk_of(record: &Record, foreign: &[ForeignChunk], piece: &Piece) -> Option<
     (holds && piece.length > 0).then_some(chunk)
 }
 
-impl<P: Prior> Apply<'_, P> {
+impl<P: Prior> Fold<'_, P> {
     /// What a file of `size` bytes consists of after `content` came over `before`.
     pub(super) fn content_after(
         &mut self,
@@ -48,7 +47,7 @@ impl<P: Prior> Apply<'_, P> {
     ) -> Result<Content, ApplyError<P::Miss>> {
         if content.body == 0 {
             let first = content.pieces.first();
-            let chunk = first.and_then(|piece| chunk_of(self.record, &content.foreign, piece));
+            let chunk = first.and_then(|piece| chunk_of(self.origin, &content.foreign, piece));
             return Ok(match (chunk, first) {
                 (Some(chunk), Some(piece)) => Content::One { chunk, length: piece.length },
                 _ => Content::None,
@@ -75,13 +74,13 @@ impl<P: Prior> Apply<'_, P> {
     }
 
     fn is_born_here(&self, body: Body) -> bool {
-        body.0 >> 16 == self.record.seq.0
+        body.0 >> 16 == self.origin.seq.0
     }
 
     /// Puts pieces over whatever the body, which ends at `size`, has there.
     fn store_pieces(&mut self, body: Body, mut size: u64, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
         for piece in pieces {
-            let Some(chunk) = chunk_of(self.record, foreign, piece) else { continue };
+            let Some(chunk) = chunk_of(self.origin, foreign, piece) else { continue };
             let end = piece.file_offset.saturating_add(u64::from(piece.length));
             // Behind the end there is nothing to clear: adding to a file does not look through it.
             if piece.file_offset < size {
@@ -125,6 +124,34 @@ impl<P: Prior> Apply<'_, P> {
         row.content = self.content_after(before, size, &e.content)?;
         row.content_id = e.content.content_id.map(ChunkHash);
         row.size = e.content.size;
+        row.mtime = self.time;
+        row.ctime = self.time;
+        row.version += 1;
+        self.rows.put(RowKey::inode(Inode(e.inode)), row.encode())
+    }
+
+    pub(super) fn punch(&mut self, e: &Punched) -> Applied<P> {
+        let Some(mut row) = self.rows.inode(Inode(e.inode))? else { return Ok(()) };
+        let end = e.offset.saturating_add(e.length);
+        row.content = match row.content {
+            Content::One { chunk, length } if e.body != 0 => {
+                let body = Body(e.body);
+                self.rows.put(RowKey::extent(body, 0), ExtentRow { length, skip: 0, chunk }.encode())?;
+                self.clear(body, e.offset, end)?;
+                Content::Body(body)
+            }
+            Content::One { .. } if e.offset == 0 => Content::None,
+            // Only what is behind the hole's begin is left without a body: the hole reaches the chunk's end.
+            Content::One { chunk, length } => {
+                Content::One { chunk, length: length.min(u32::try_from(e.offset).unwrap_or(u32::MAX)) }
+            }
+            Content::Body(body) => {
+                self.clear(body, e.offset, end)?;
+                Content::Body(body)
+            }
+            Content::None => Content::None,
+        };
+        row.content_id = None;
         row.mtime = self.time;
         row.ctime = self.time;
         row.version += 1;

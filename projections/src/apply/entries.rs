@@ -1,14 +1,14 @@
 //! Names and attributes.
 
-use nexus_log::event::{AttributesSet, LinkName, Renamed};
+use nexus_log::event::{Attached, AttributesSet, Exchanged, LinkName, Renamed};
 use nexus_log::ids::Inode;
 
-use super::{Applied, Apply};
+use super::{Applied, Fold};
 use crate::loads::Prior;
 use crate::row::{DentryRow, FileKind, InodeRow, TimesRow};
 use crate::table::RowKey;
 
-impl<P: Prior> Apply<'_, P> {
+impl<P: Prior> Fold<'_, P> {
     /// A new inode under its first name.
     pub(super) fn create_entry(&mut self, inode: Inode, parent: Inode, name: &[u8], row: InodeRow) -> Applied<P> {
         let kind = row.kind;
@@ -118,16 +118,45 @@ impl<P: Prior> Apply<'_, P> {
         }
         self.remove_entry(from, &e.from_name, row.kind)?;
         self.add_entry(to, &e.to_name, DentryRow { inode, kind: row.kind })?;
-        let first = row.parent == from && row.name == e.from_name;
+        self.move_link(inode, (from, &e.from_name), (to, &e.to_name))
+    }
+
+    /// The dentry of one of the inode's names moved: so does its link.
+    fn move_link(&mut self, inode: Inode, from: (Inode, &[u8]), to: (Inode, &[u8])) -> Applied<P> {
+        let Some(row) = self.rows.inode(inode)? else { return Ok(()) };
+        let first = row.parent == from.0 && row.name == from.1;
         if !first {
-            self.rows.remove(RowKey::link(inode, from, &e.from_name))?;
-            self.rows.put(RowKey::link(inode, to, &e.to_name), Vec::new())?;
+            self.rows.remove(RowKey::link(inode, from.0, from.1))?;
+            self.rows.put(RowKey::link(inode, to.0, to.1), Vec::new())?;
         }
         self.change_inode(inode, |row, _| {
             if first {
-                row.parent = to;
-                row.name.clone_from(&e.to_name);
+                row.parent = to.0;
+                row.name = to.1.to_vec();
             }
+        })
+    }
+
+    pub(super) fn exchange(&mut self, e: &Exchanged) -> Applied<P> {
+        let (inode, other) = (Inode(e.inode), Inode(e.other));
+        let (Some(row), Some(other_row)) = (self.rows.inode(inode)?, self.rows.inode(other)?) else { return Ok(()) };
+        let (here, there) = ((Inode(e.parent), &e.name[..]), (Inode(e.other_parent), &e.other_name[..]));
+        self.remove_entry(here.0, here.1, row.kind)?;
+        self.remove_entry(there.0, there.1, other_row.kind)?;
+        self.add_entry(there.0, there.1, DentryRow { inode, kind: row.kind })?;
+        self.add_entry(here.0, here.1, DentryRow { inode: other, kind: other_row.kind })?;
+        self.move_link(inode, here, there)?;
+        self.move_link(other, there, here)
+    }
+
+    pub(super) fn attach(&mut self, e: &Attached) -> Applied<P> {
+        let inode = Inode(e.inode);
+        self.rows.remove(RowKey::orphan(inode))?;
+        self.add_entry(Inode(e.parent), &e.name, DentryRow { inode, kind: FileKind::Directory })?;
+        self.change_inode(inode, |row, _| {
+            row.parent = Inode(e.parent);
+            row.name.clone_from(&e.name);
+            row.nlink = 1;
         })
     }
 

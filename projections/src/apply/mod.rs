@@ -8,18 +8,18 @@ pub mod content;
 mod entries;
 mod rows;
 
-use nexus_log::event::Event;
-use nexus_log::ids::{Body, Inode};
+use nexus_log::event::{Context, Event};
+use nexus_log::ids::{Body, ChunkRef, CommitTime, Inode, Seq};
 use nexus_log::limits::CHUNK_BYTES_MAX;
-use nexus_log::record::Record;
+use nexus_log::record::{Chunk, Record};
 
 pub use rows::ApplyError;
 use rows::Rows;
 
 use crate::loads::Prior;
-use crate::put::WriteSet;
-use crate::row::{ChunkRow, Content, FileKind, InodeRow, SettingsRow, TimesRow};
-use crate::table::RowKey;
+use crate::put::{Version, WriteSet};
+use crate::row::{ChunkRow, Content, DedupeRow, FileKind, InodeRow, SettingsRow, TimesRow};
+use crate::table::{RowKey, RowRange};
 
 /// Chunks from this size on are entered in the deduplication index.
 pub const INDEXED_CHUNK_BYTES_MIN: u32 = 4096;
@@ -27,16 +27,39 @@ const _: () = assert!((INDEXED_CHUNK_BYTES_MIN as usize) < CHUNK_BYTES_MAX);
 
 /// What `record` changes, given the rows before it. Fails only where `prior` cannot give a row.
 pub fn apply<P: Prior>(record: &Record, prior: &P) -> Result<WriteSet, ApplyError<P::Miss>> {
-    let mut apply = Apply { record, time: record.commit_time.0 as i64, rows: Rows::new(prior) };
-    apply.index_chunks()?;
+    let mut fold = Fold::new(Origin::of(record), prior);
+    fold.index_chunks()?;
     for event in &record.events {
-        apply.event(event)?;
+        fold.event(event)?;
     }
-    Ok(WriteSet { seq: record.seq, puts: apply.rows.into_puts() })
+    Ok(WriteSet { seq: record.seq, puts: fold.rows.into_puts() })
 }
 
-struct Apply<'a, P: Prior> {
-    record: &'a Record,
+/// What events take from the record they stand in.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub seq: Seq,
+    pub commit_time: CommitTime,
+    pub context: &'a Context,
+    /// The payload's chunks, in order.
+    pub chunks: &'a [Chunk],
+}
+
+impl<'a> Origin<'a> {
+    fn of(record: &'a Record) -> Origin<'a> {
+        Origin { seq: record.seq, commit_time: record.commit_time, context: &record.context, chunks: &record.chunks }
+    }
+
+    fn chunk_ref(&self, index: usize) -> Option<ChunkRef> {
+        let chunk = self.chunks.get(index)?;
+        Some(ChunkRef { seq: self.seq, offset: chunk.offset, length: chunk.length, hash: chunk.hash })
+    }
+}
+
+/// The rows as they are after some events of a record: events go in one by one, and what decides on the next one reads
+/// the rows that they left.
+pub struct Fold<'a, P: Prior> {
+    origin: Origin<'a>,
     /// The commit time as a file's time.
     time: i64,
     rows: Rows<'a, P>,
@@ -44,15 +67,39 @@ struct Apply<'a, P: Prior> {
 
 type Applied<P> = Result<(), ApplyError<<P as Prior>::Miss>>;
 
-impl<P: Prior> Apply<'_, P> {
-    fn event(&mut self, event: &Event) -> Applied<P> {
+impl<P: Prior> Prior for Fold<'_, P> {
+    type Miss = P::Miss;
+
+    fn get(&self, key: &RowKey) -> Result<Option<Version>, P::Miss> {
+        self.rows.version(key, self.origin.seq)
+    }
+
+    fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, P::Miss> {
+        self.rows.versions(range, self.origin.seq)
+    }
+}
+
+impl<'a, P: Prior> Fold<'a, P> {
+    #[must_use]
+    pub fn new(origin: Origin<'a>, prior: &'a P) -> Fold<'a, P> {
+        Fold { origin, time: origin.commit_time.0 as i64, rows: Rows::new(prior) }
+    }
+
+    /// Rows that the events so far change.
+    #[must_use]
+    pub fn changed_rows(&self) -> usize {
+        self.rows.changed()
+    }
+
+    /// Takes the record's next event in.
+    pub fn event(&mut self, event: &Event) -> Result<(), ApplyError<P::Miss>> {
         match event {
             Event::ZoneCreated(e) => {
                 let root = InodeRow { mode: e.mode, uid: e.uid, gid: e.gid, ..self.fresh(FileKind::Directory) };
                 let root = InodeRow { parent: Inode::ROOT, ..root };
                 self.rows.create(RowKey::inode(Inode::ROOT), root.encode())?;
                 self.rows.create(RowKey::times(Inode::ROOT), self.fresh_times().encode())?;
-                let settings = SettingsRow { name: e.name.clone(), created: self.record.commit_time.0 };
+                let settings = SettingsRow { name: e.name.clone(), created: self.origin.commit_time.0 };
                 self.rows.create(RowKey::zone_settings(), settings.encode())
             }
             Event::FileCreated(e) => {
@@ -87,6 +134,19 @@ impl<P: Prior> Apply<'_, P> {
                 };
                 self.create_entry(Inode(e.inode), Inode(e.parent), &e.name, row)
             }
+            Event::NodeCreated(e) => {
+                // Of a kind that this release does not know nothing can be shown; the record still says it.
+                let Some(kind) = FileKind::from_code(e.kind) else { return Ok(()) };
+                let row = InodeRow {
+                    mode: e.mode,
+                    uid: e.uid,
+                    gid: e.gid,
+                    mtime: e.mtime.unwrap_or(self.time),
+                    device: e.device,
+                    ..self.fresh(kind)
+                };
+                self.create_entry(Inode(e.inode), Inode(e.parent), &e.name, row)
+            }
             Event::Linked(e) => self.link(Inode(e.inode), Inode(e.parent), &e.name),
             Event::Unlinked(e) => {
                 self.remove_entry(Inode(e.parent), &e.name, FileKind::Regular)?;
@@ -97,6 +157,15 @@ impl<P: Prior> Apply<'_, P> {
                 self.remove_directory(Inode(e.inode))
             }
             Event::Renamed(e) => self.rename(e),
+            Event::Exchanged(e) => self.exchange(e),
+            Event::DetachedCreated(e) => {
+                let row = InodeRow { mode: e.mode, uid: e.uid, gid: e.gid, ..self.fresh(FileKind::Directory) };
+                let row = InodeRow { nlink: 0, ..row };
+                self.rows.create(RowKey::inode(Inode(e.inode)), row.encode())?;
+                self.rows.create(RowKey::times(Inode(e.inode)), self.fresh_times().encode())?;
+                self.rows.create(RowKey::orphan(Inode(e.inode)), Vec::new())
+            }
+            Event::Attached(e) => self.attach(e),
             Event::AttributesSet(e) => self.set_attributes(e),
             Event::XattrSet(e) => {
                 self.rows.put(RowKey::xattr(Inode(e.inode), &e.name), e.value.clone())?;
@@ -109,10 +178,19 @@ impl<P: Prior> Apply<'_, P> {
             Event::ContentStored(e) => self.store_unattached(Body(e.body), &e.pieces, &e.foreign),
             Event::Written(e) => self.write(e),
             Event::Truncated(e) => self.truncate(Inode(e.inode), e.size),
+            Event::Punched(e) => self.punch(e),
             Event::OrphansReleased(e) => e.inodes.iter().try_for_each(|inode| {
                 self.rows.remove(RowKey::orphan(Inode(*inode)))?;
+                if self.rows.inode(Inode(*inode))?.is_some_and(|row| row.kind == FileKind::Directory) {
+                    return self.remove_directory(Inode(*inode));
+                }
                 self.rows.remove(RowKey::inode(Inode(*inode)))
             }),
+            Event::RequestAnswered(e) => {
+                let Some(key) = RowKey::dedupe(self.origin.context) else { return Ok(()) };
+                let replies = e.replies.iter().map(|reply| (Inode(reply.inode), reply.created)).collect();
+                self.rows.put(key, DedupeRow { request: e.request, replies }.encode())
+            }
             Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => Ok(()),
         }
     }
@@ -127,7 +205,7 @@ impl<P: Prior> Apply<'_, P> {
             ctime: self.time,
             atime: self.time,
             birth: self.time,
-            owner: self.record.context.agent.clone(),
+            owner: self.origin.context.agent.clone(),
             ..InodeRow::default()
         }
     }
@@ -138,11 +216,11 @@ impl<P: Prior> Apply<'_, P> {
 
     /// Enters the record's own chunks in the deduplication index, each where it was stored first.
     fn index_chunks(&mut self) -> Applied<P> {
-        let record = self.record;
-        for chunk in record.chunks.iter().filter(|c| c.length >= INDEXED_CHUNK_BYTES_MIN) {
+        let origin = self.origin;
+        for chunk in origin.chunks.iter().filter(|c| c.length >= INDEXED_CHUNK_BYTES_MIN) {
             let key = RowKey::chunk(chunk.hash);
             if self.rows.get(&key)?.is_none() {
-                let row = ChunkRow { seq: record.seq, offset: chunk.offset, length: chunk.length };
+                let row = ChunkRow { seq: origin.seq, offset: chunk.offset, length: chunk.length };
                 self.rows.put(key, row.encode())?;
             }
         }

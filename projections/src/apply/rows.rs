@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nexus_log::ids::{Inode, Seq};
 
 use crate::loads::Prior;
-use crate::put::Put;
+use crate::put::{Put, Version};
 use crate::row::{InodeRow, RowError, TimesRow};
 use crate::table::{RowKey, RowRange};
 
@@ -37,6 +37,30 @@ type Result<T, P> = std::result::Result<T, ApplyError<<P as Prior>::Miss>>;
 impl<'a, P: Prior> Rows<'a, P> {
     pub(super) fn new(prior: &'a P) -> Rows<'a, P> {
         Rows { prior, changes: BTreeMap::new() }
+    }
+
+    pub(super) fn changed(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// A row as it is now; `seq` is the record that is being folded.
+    pub(super) fn version(&self, key: &RowKey, seq: Seq) -> std::result::Result<Option<Version>, P::Miss> {
+        match self.changes.get(key) {
+            Some(change) => Ok(change.value.clone().map(|value| Version { begin: seq, value })),
+            None => self.prior.get(key),
+        }
+    }
+
+    pub(super) fn versions(&self, range: &RowRange, seq: Seq) -> std::result::Result<Vec<(RowKey, Version)>, P::Miss> {
+        let mut rows: BTreeMap<RowKey, Version> = self.prior.range(range)?.into_iter().collect();
+        let from = RowKey { table: range.table, bytes: range.start.clone() };
+        for (key, change) in self.changes.range(from..).take_while(|(key, _)| range.contains(key)) {
+            match &change.value {
+                Some(value) => rows.insert(key.clone(), Version { begin: seq, value: value.clone() }),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows.into_iter().collect())
     }
 
     pub(super) fn get(&self, key: &RowKey) -> Result<Option<Bytes>, P> {

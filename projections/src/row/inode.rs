@@ -12,12 +12,31 @@ pub enum FileKind {
     Regular = 0,
     Directory = 1,
     Link = 6,
+    Fifo = 7,
+    Socket = 8,
+    CharDevice = 9,
+    BlockDevice = 10,
 }
 
 impl FileKind {
+    pub const ALL: [FileKind; 7] = [
+        FileKind::Regular,
+        FileKind::Directory,
+        FileKind::Link,
+        FileKind::Fifo,
+        FileKind::Socket,
+        FileKind::CharDevice,
+        FileKind::BlockDevice,
+    ];
+
     #[must_use]
     pub fn from_code(code: u8) -> Option<FileKind> {
-        [FileKind::Regular, FileKind::Directory, FileKind::Link].into_iter().find(|k| *k as u8 == code)
+        FileKind::ALL.into_iter().find(|k| *k as u8 == code)
+    }
+
+    #[must_use]
+    pub fn is_device(self) -> bool {
+        matches!(self, FileKind::CharDevice | FileKind::BlockDevice)
     }
 
     #[must_use]
@@ -26,6 +45,10 @@ impl FileKind {
             FileKind::Regular => "file",
             FileKind::Directory => "directory",
             FileKind::Link => "symlink",
+            FileKind::Fifo => "fifo",
+            FileKind::Socket => "socket",
+            FileKind::CharDevice => "char_device",
+            FileKind::BlockDevice => "block_device",
         }
     }
 }
@@ -70,6 +93,8 @@ pub struct InodeRow {
     /// Of a symlink.
     pub target: Vec<u8>,
     pub mime: String,
+    /// Of a device: major number in the upper half, minor number in the lower.
+    pub device: u64,
 }
 
 const HAS_ONE: u8 = 1;
@@ -77,6 +102,7 @@ const HAS_BODY: u8 = 2;
 const HAS_ID: u8 = 4;
 const HAS_TARGET: u8 = 8;
 const HAS_MIME: u8 = 16;
+const HAS_DEVICE: u8 = 32;
 
 impl InodeRow {
     fn flags(&self) -> u8 {
@@ -88,7 +114,8 @@ impl InodeRow {
         let id = if self.content_id.is_some() { HAS_ID } else { 0 };
         let target = if self.target.is_empty() { 0 } else { HAS_TARGET };
         let mime = if self.mime.is_empty() { 0 } else { HAS_MIME };
-        content | id | target | mime
+        let device = if self.device == 0 { 0 } else { HAS_DEVICE };
+        content | id | target | mime | device
     }
 
     #[must_use]
@@ -125,6 +152,9 @@ impl InodeRow {
         }
         if !self.mime.is_empty() {
             out.bytes(self.mime.as_bytes());
+        }
+        if self.device != 0 {
+            out.number(self.device);
         }
         out.finish()
     }
@@ -164,6 +194,9 @@ impl InodeRow {
         }
         if flags & HAS_MIME != 0 {
             row.mime = from.string()?;
+        }
+        if flags & HAS_DEVICE != 0 {
+            row.device = from.number()?;
         }
         from.end()?;
         match row.content {

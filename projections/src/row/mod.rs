@@ -102,6 +102,39 @@ impl ChunkRow {
     }
 }
 
+/// What a request was answered, for whoever repeats it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DedupeRow {
+    /// BLAKE3 of what was asked.
+    pub request: [u8; 32],
+    /// Each change's inode, and whether it is new.
+    pub replies: Vec<(Inode, bool)>,
+}
+
+impl DedupeRow {
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.raw(&self.request);
+        out.number(self.replies.len() as u64);
+        for (inode, created) in &self.replies {
+            out.number(inode.0);
+            out.byte(u8::from(*created));
+        }
+        out.finish()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<DedupeRow, RowError> {
+        let mut from = Reader::new(bytes, "dedupe");
+        let mut row = DedupeRow { request: from.hash()?.0, replies: Vec::new() };
+        for _ in 0..from.number()? {
+            row.replies.push((Inode(from.number()?), from.byte()? != 0));
+        }
+        from.end()?;
+        Ok(row)
+    }
+}
+
 /// The zone's own parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsRow {

@@ -1,8 +1,9 @@
 //! The calls on the model, with the errors that POSIX and the engine's documentation promise.
 
-use nexus_engine::{NewFile, XattrMode};
+use nexus_engine::{NewFile, NodeKind, RenameMode, XattrMode};
 use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
+use nexus_projections::row::FileKind;
 
 use super::{Content, Detail, Node, Stamp, Tree};
 use crate::op::{Name, Op, Part, Place};
@@ -13,16 +14,23 @@ pub struct Ran {
     pub inode: u64,
     /// A record was made.
     pub changed: bool,
+    /// Events in it.
+    pub events: u16,
 }
 
 type Result<T> = std::result::Result<T, Reason>;
 
 fn nothing(inode: u64) -> Result<Ran> {
-    Ok(Ran { inode, changed: false })
+    Ok(Ran { inode, changed: false, events: 0 })
 }
 
 fn changed(inode: u64) -> Result<Ran> {
-    Ok(Ran { inode, changed: true })
+    Ok(Ran { inode, changed: true, events: 1 })
+}
+
+/// Something new, with its extended attributes.
+fn born(inode: u64, new: &NewFile) -> Result<Ran> {
+    Ok(Ran { inode, changed: true, events: 1 + new.xattrs.len() as u16 })
 }
 
 /// One call on the tree.
@@ -31,6 +39,8 @@ pub struct Call<'a> {
     /// Of the record, if the call makes one.
     pub stamp: Stamp,
     pub agent: &'a str,
+    /// Events of the record before those of this call.
+    pub events_before: u16,
     pub is_open: &'a dyn Fn(u64) -> bool,
 }
 
@@ -70,7 +80,11 @@ impl Call<'_> {
                 self.tree.change(inode, self.stamp).xattrs.remove(name);
                 changed(inode)
             }
-            Op::Rename { from, to, no_replace } => self.rename(from, to, *no_replace),
+            Op::Rename { from, to, mode } => self.rename(from, to, *mode),
+            Op::MakeNode { name, kind, new } => self.make_node(name, *kind, new),
+            Op::Punch { place, offset, length } => self.punch(place, *offset, *length),
+            Op::Copy { place, name } => self.copy(place, name),
+            Op::Batch { ops } => self.batch(ops),
             Op::Unlink { name } => {
                 let (parent, name, inode) = self.existing(name)?;
                 if self.tree.get(inode)?.is_directory() {
@@ -105,7 +119,7 @@ impl Call<'_> {
 
     /// The inode that a call of this record creates.
     fn fresh(&self) -> u64 {
-        Inode::born_at(self.stamp.seq, 0).0
+        Inode::born_at(self.stamp.seq, self.events_before).0
     }
 
     fn new_node(&self, detail: Detail, new: &NewFile) -> Node {
@@ -121,7 +135,7 @@ impl Call<'_> {
         node.atime = new.atime.unwrap_or(node.atime);
         let inode = self.fresh();
         self.tree.create(parent, name, inode, node, self.stamp);
-        changed(inode)
+        born(inode, new)
     }
 
     /// The file that a creating call finds under its name: a symlink is followed where it was named by its path.
@@ -167,6 +181,7 @@ impl Call<'_> {
             node.mtime = new.mtime.unwrap_or(node.mtime);
             node.atime = new.atime.unwrap_or(node.atime);
             node.xattrs.extend(new.xattrs.iter().cloned());
+            return Ok(Ran { inode, changed: true, events: 2 + new.xattrs.len() as u16 });
         }
         changed(inode)
     }
@@ -182,7 +197,7 @@ impl Call<'_> {
         let node = self.new_node(Detail::Directory(Default::default()), new);
         let inode = self.fresh();
         self.tree.create(spot.parent, &spot.name.unwrap(), inode, node, self.stamp);
-        changed(inode)
+        born(inode, new)
     }
 
     fn symlink(&mut self, name: &Name, target: &[u8], new: &NewFile) -> Result<Ran> {
@@ -199,7 +214,84 @@ impl Call<'_> {
         node.mtime = new.mtime.unwrap_or(node.mtime);
         let inode = self.fresh();
         self.tree.create(parent, &name, inode, node, self.stamp);
+        born(inode, new)
+    }
+
+    fn make_node(&mut self, name: &Name, kind: NodeKind, new: &NewFile) -> Result<Ran> {
+        let (parent, name, found) = self.tree.named(name)?;
+        let (kind, device) = match kind {
+            NodeKind::Fifo => (FileKind::Fifo, 0),
+            NodeKind::Socket => (FileKind::Socket, 0),
+            NodeKind::CharDevice { major, minor } => (FileKind::CharDevice, u64::from(major) << 32 | u64::from(minor)),
+            NodeKind::BlockDevice { major, minor } => {
+                (FileKind::BlockDevice, u64::from(major) << 32 | u64::from(minor))
+            }
+            _ => return Err(Reason::Unsupported),
+        };
+        if found.is_some() {
+            return Err(Reason::Exists);
+        }
+        new.xattrs.iter().try_for_each(|(name, _)| check_xattr_name(name))?;
+        let mut node = self.new_node(Detail::Node { kind, device }, new);
+        node.mtime = new.mtime.unwrap_or(node.mtime);
+        let inode = self.fresh();
+        self.tree.create(parent, &name, inode, node, self.stamp);
+        born(inode, new)
+    }
+
+    fn punch(&mut self, place: &Place, offset: u64, length: u64) -> Result<Ran> {
+        let (inode, size) = self.regular(place)?;
+        if offset >= offset.saturating_add(length).min(size) {
+            return nothing(inode);
+        }
+        self.tree.content_mut(inode, self.stamp).punch(offset, length);
         changed(inode)
+    }
+
+    /// Of a file; its owner is whoever copies.
+    fn copy(&mut self, place: &Place, name: &Name) -> Result<Ran> {
+        let source = self.tree.resolve(place, true)?;
+        let source = self.tree.get(source)?.clone();
+        let Detail::File(content) = &source.detail else { return Err(Reason::Unsupported) };
+        let (parent, last, found) = self.tree.named(name)?;
+        if let Some(found) = found {
+            let inode = self.found_file(name, found)?;
+            *self.tree.content_mut(inode, self.stamp) = content.clone();
+            return changed(inode);
+        }
+        let inode = self.fresh();
+        let fresh = Node::new(Detail::File(content.clone()), self.agent, self.stamp);
+        let Node { mode, uid, gid, mtime, atime, ref xattrs, ref mime, .. } = source;
+        let node = Node { mode, uid, gid, mtime, atime, xattrs: xattrs.clone(), mime: mime.clone(), ..fresh };
+        self.tree.create(parent, &last, inode, node, self.stamp);
+        changed(inode)
+    }
+
+    /// All or none.
+    fn batch(&mut self, ops: &[Op]) -> Result<Ran> {
+        let before = self.tree.clone();
+        let mut events = 0;
+        let mut last = 0;
+        for op in ops {
+            let mut call = Call {
+                tree: &mut *self.tree,
+                stamp: self.stamp,
+                agent: self.agent,
+                events_before: self.events_before + events,
+                is_open: self.is_open,
+            };
+            match call.run(op) {
+                Ok(ran) => {
+                    events += ran.events;
+                    last = ran.inode;
+                }
+                Err(reason) => {
+                    *self.tree = before;
+                    return Err(reason);
+                }
+            }
+        }
+        Ok(Ran { inode: last, changed: events > 0, events })
     }
 
     fn link(&mut self, place: &Place, name: &Name) -> Result<Ran> {
@@ -225,7 +317,7 @@ impl Call<'_> {
         match &self.tree.get(inode)?.detail {
             Detail::File(content) => Ok((inode, content.size)),
             Detail::Directory(_) => Err(Reason::IsDir),
-            Detail::Link(_) => Err(Reason::Invalid),
+            Detail::Link(_) | Detail::Node { .. } => Err(Reason::Invalid),
         }
     }
 
@@ -266,12 +358,25 @@ impl Call<'_> {
         changed(inode)
     }
 
-    fn rename(&mut self, from: &Name, to: &Name, no_replace: bool) -> Result<Ran> {
+    fn rename(&mut self, from: &Name, to: &Name, mode: RenameMode) -> Result<Ran> {
         let (from_parent, from_name, moved) = self.existing(from)?;
         let (to_parent, to_name, target) = self.tree.named(to)?;
         let directory = self.tree.get(moved)?.is_directory();
+        if mode == RenameMode::Exchange {
+            let other = target.ok_or(Reason::NotFound)?;
+            if other == moved {
+                return nothing(moved);
+            }
+            let below =
+                |inode: u64, parent: u64| self.tree.nodes[&inode].is_directory() && self.tree.is_below(parent, inode);
+            if from_parent != to_parent && (below(moved, to_parent) || below(other, from_parent)) {
+                return Err(Reason::Invalid);
+            }
+            self.tree.exchange((from_parent, &from_name), (to_parent, &to_name), self.stamp);
+            return changed(moved);
+        }
         if let Some(target) = target {
-            if no_replace {
+            if mode == RenameMode::NoReplace {
                 return Err(Reason::Exists);
             }
             if target == moved {

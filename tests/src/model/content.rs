@@ -48,6 +48,23 @@ impl Content {
         self.size = size;
     }
 
+    /// Makes a run zeros, as far as there are bytes.
+    pub fn punch(&mut self, offset: u64, length: u64) {
+        let end = self.size.min(offset.saturating_add(length));
+        let within = self.blocks.range(offset / BLOCK as u64..=end / BLOCK as u64);
+        let numbers: Vec<u64> = within.map(|(number, _)| *number).collect();
+        for number in numbers {
+            let start = number * BLOCK as u64;
+            let from = offset.clamp(start, start + BLOCK as u64) - start;
+            let to = end.clamp(start, start + BLOCK as u64) - start;
+            if from < to
+                && let Some(block) = self.blocks.get_mut(&number)
+            {
+                Arc::make_mut(block)[from as usize..to as usize].fill(0);
+            }
+        }
+    }
+
     /// What a read of `length` bytes from `offset` gives.
     #[must_use]
     pub fn read(&self, offset: u64, length: u64) -> Vec<u8> {

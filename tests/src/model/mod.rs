@@ -29,6 +29,7 @@ pub enum Detail {
     File(Content),
     Directory(BTreeMap<Vec<u8>, u64>),
     Link(Vec<u8>),
+    Node { kind: FileKind, device: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,7 @@ impl Node {
             Detail::File(_) => FileKind::Regular,
             Detail::Directory(_) => FileKind::Directory,
             Detail::Link(_) => FileKind::Link,
+            Detail::Node { kind, .. } => kind,
         }
     }
 
@@ -155,6 +157,15 @@ impl Tree {
         let inode = self.leave(from.0, from.1, stamp);
         self.enter(to.0, to.1, inode, stamp);
         self.change(inode, stamp);
+    }
+
+    fn exchange(&mut self, one: (u64, &[u8]), other: (u64, &[u8]), stamp: Stamp) {
+        let moved = self.leave(one.0, one.1, stamp);
+        let back = self.leave(other.0, other.1, stamp);
+        self.enter(other.0, other.1, moved, stamp);
+        self.enter(one.0, one.1, back, stamp);
+        self.change(moved, stamp);
+        self.change(back, stamp);
     }
 
     fn content_mut(&mut self, inode: u64, stamp: Stamp) -> &mut Content {

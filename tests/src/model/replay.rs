@@ -96,6 +96,25 @@ impl Replay {
                 let mtime = e.mtime.unwrap_or(stamp.time);
                 tree.create(e.parent, &e.name, e.inode, Node { uid: e.uid, gid: e.gid, mtime, ..node }, stamp);
             }
+            Event::NodeCreated(e) => {
+                let kind = nexus_projections::row::FileKind::from_code(e.kind).expect("a kind of this release");
+                let mut node = Node::new(Detail::Node { kind, device: e.device }, owner, stamp);
+                (node.mode, node.uid, node.gid) = (e.mode, e.uid, e.gid);
+                node.mtime = e.mtime.unwrap_or(stamp.time);
+                tree.create(e.parent, &e.name, e.inode, node, stamp);
+            }
+            Event::Exchanged(e) => {
+                tree.exchange((e.parent, &e.name), (e.other_parent, &e.other_name), stamp);
+            }
+            Event::DetachedCreated(e) => {
+                let node = Node::new(Detail::Directory(BTreeMap::new()), owner, stamp);
+                let node = Node { mode: e.mode, uid: e.uid, gid: e.gid, links: 0, ..node };
+                tree.nodes.insert(e.inode, node.into());
+            }
+            Event::Attached(e) => {
+                tree.change(e.inode, stamp).links = 1;
+                tree.enter(e.parent, &e.name, e.inode, stamp);
+            }
             Event::Linked(e) => {
                 tree.change(e.inode, stamp).links += 1;
                 tree.enter(e.parent, &e.name, e.inode, stamp);
@@ -138,12 +157,17 @@ impl Replay {
                 let after = self.content(before, record, &e.content)?;
                 *self.tree.content_mut(e.inode, stamp) = after;
             }
+            Event::Punched(e) => tree.content_mut(e.inode, stamp).punch(e.offset, e.length),
             Event::Truncated(e) => tree.content_mut(e.inode, stamp).truncate(e.size),
             Event::OrphansReleased(e) => e.inodes.iter().for_each(|inode| {
                 let gone = tree.nodes.remove(inode).expect("an orphan lives until it is released");
                 assert_eq!(gone.links, 0, "inode {inode} still had a name");
             }),
-            Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => {}
+            Event::RequestAnswered(_)
+            | Event::Recovered(_)
+            | Event::AuditGap(_)
+            | Event::Refused(_)
+            | Event::RefusalsCounted(_) => {}
         }
         Ok(())
     }

@@ -113,6 +113,12 @@ impl Tree {
         Ok((spot.parent, spot.name.ok_or(Reason::Busy)?, spot.found))
     }
 
+    /// Does it lead to a directory?
+    #[must_use]
+    pub fn is_directory_at(&self, place: &Place) -> bool {
+        self.resolve(place, true).is_ok_and(|inode| self.nodes[&inode].is_directory())
+    }
+
     pub(super) fn resolve(&self, place: &Place, follow: bool) -> Result<u64, Reason> {
         match place {
             Place::Inode(inode) => self.get(*inode).map(|_| *inode),

@@ -53,7 +53,7 @@ fn write(at: &str, offset: u64, length: usize) -> Op {
 }
 
 fn rename(from: &str, to: &str) -> Op {
-    Op::Rename { from: name(from), to: name(to), no_replace: false }
+    Op::Rename { from: name(from), to: name(to), mode: nexus_engine::RenameMode::Replace }
 }
 
 /// Every syscall, small and large contents, refusals, background work.

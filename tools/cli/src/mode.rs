@@ -101,6 +101,10 @@ pub(crate) fn shown(kind: FileKind, mode: u32) -> String {
         FileKind::Regular => '-',
         FileKind::Directory => 'd',
         FileKind::Link => 'l',
+        FileKind::Fifo => 'p',
+        FileKind::Socket => 's',
+        FileKind::CharDevice => 'c',
+        FileKind::BlockDevice => 'b',
     });
     for (shift, special, set, unset) in [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')] {
         let bits = mode >> shift;

@@ -2,6 +2,7 @@
 
 use nexus_log::event::Event;
 use nexus_log::record::Record;
+use nexus_projections::row::FileKind;
 
 use super::fields::{reason_name, syscall_name};
 use crate::at::{local_exact, rfc3339_signed};
@@ -31,14 +32,22 @@ fn details(event: &Event) -> String {
             format!("{cut}, {} records written again", e.rewritten)
         }
         Event::AuditGap(e) => format!("counts of refusals after {} may be missing", e.after),
+        Event::RequestAnswered(e) => format!("{} changes of a named request", e.replies.len()),
         Event::FileCreated(e) => format!("mode {:04o}, {} bytes", e.mode, e.content.size),
         Event::DirectoryCreated(e) => format!("mode {:04o}", e.mode),
         Event::SymlinkCreated(e) => format!("-> {}", shown(&e.target)),
+        Event::NodeCreated(e) => {
+            let kind = FileKind::from_code(e.kind).map_or("of a newer release", FileKind::name);
+            format!("{kind}, mode {:04o}", e.mode)
+        }
         Event::Linked(e) => format!("inode {}", e.inode),
         Event::Unlinked(e) if e.orphaned => "held open".into(),
         Event::Unlinked(_) | Event::DirectoryRemoved(_) => String::new(),
         Event::Renamed(e) if e.replaced != 0 => format!("from {}, replaced inode {}", shown(&e.from_path), e.replaced),
         Event::Renamed(e) => format!("from {}", shown(&e.from_path)),
+        Event::Exchanged(e) => format!("with {}", shown(&e.other_path)),
+        Event::DetachedCreated(e) => format!("inode {}, built out of sight", e.inode),
+        Event::Attached(_) => "all of it at once".into(),
         Event::AttributesSet(e) => {
             let parts = [
                 e.mode.map(|mode| format!("mode {mode:04o}")),
@@ -58,6 +67,7 @@ fn details(event: &Event) -> String {
         }
         Event::Written(e) if e.replace => format!("whole content, {} bytes", e.length),
         Event::Written(e) => format!("{} bytes at {}", e.length, e.offset),
+        Event::Punched(e) => format!("a hole of {} bytes at {}", e.length, e.offset),
         Event::Truncated(e) => format!("to {} bytes", e.size),
         Event::OrphansReleased(e) => format!("{} files", e.inodes.len()),
         Event::Refused(e) => format!("{}: {}", syscall_name(e.syscall), reason_name(e.reason)),

@@ -26,6 +26,7 @@ macro_rules! plain_fields {
 
 plain_fields! {
     bool: |value| (*value).into();
+    u8: |value| u32::from(*value).into();
     u32: |value| (*value).into();
     u64: |value| (*value).into();
     String: |value| value.as_str().into();
@@ -35,6 +36,7 @@ plain_fields! {
     Vec<u64>: |value| value.clone().into();
     Vec<v1::Piece>: |value| value.iter().map(piece).collect::<Vec<Object>>().into();
     Vec<v1::ForeignChunk>: |value| value.iter().map(foreign).collect::<Vec<Object>>().into();
+    Vec<v1::RequestReply>: |value| value.iter().map(reply).collect::<Vec<Object>>().into();
     Vec<v1::RefusalCount>: |value| value.iter().map(count).collect::<Vec<Object>>().into();
     v1::FileContent: |value| content(value).into();
     v1::LinkName: |value| Object::new().with("parent", value.parent).with_bytes("name", &value.name).into();
@@ -77,6 +79,10 @@ fn content(value: &v1::FileContent) -> Object {
     fields!(FileContent, value; size body pieces foreign content_id)
 }
 
+fn reply(value: &v1::RequestReply) -> Object {
+    fields!(RequestReply, value; inode created)
+}
+
 fn count(value: &v1::RefusalCount) -> Object {
     let v1::RefusalCount { syscall, reason, inode, count } = value;
     let object = Object::new().with("syscall", syscall_name(*syscall)).with("reason", reason_name(*reason));
@@ -97,11 +103,15 @@ fn fields_of(event: &Event) -> Object {
         Event::ZoneCreated(e) => fields!(ZoneCreated, e; name mode uid gid),
         Event::Recovered(e) => fields!(Recovered, e; cut_from cut_bytes rewritten),
         Event::AuditGap(e) => fields!(AuditGap, e; after until_ns),
+        Event::RequestAnswered(e) => fields!(RequestAnswered, e; request replies),
         Event::FileCreated(e) => {
             fields!(FileCreated, e; inode parent name path mode uid gid mtime atime content)
         }
         Event::DirectoryCreated(e) => fields!(DirectoryCreated, e; inode parent name path mode uid gid),
         Event::SymlinkCreated(e) => fields!(SymlinkCreated, e; inode parent name path uid gid mtime target),
+        Event::NodeCreated(e) => {
+            fields!(NodeCreated, e; inode parent name path kind mode uid gid mtime device)
+        }
         Event::Linked(e) => fields!(Linked, e; inode parent name path),
         Event::Unlinked(e) => fields!(Unlinked, e; inode parent name path orphaned promoted),
         Event::DirectoryRemoved(e) => fields!(DirectoryRemoved, e; inode parent name path),
@@ -110,10 +120,14 @@ fn fields_of(event: &Event) -> Object {
         Event::AttributesSet(e) => fields!(AttributesSet, e; inode path mode uid gid atime mtime mime),
         Event::XattrSet(e) => fields!(XattrSet, e; inode path name value),
         Event::XattrRemoved(e) => fields!(XattrRemoved, e; inode path name),
+        Event::Exchanged(e) => fields!(Exchanged, e; inode parent name path other other_parent other_name other_path),
+        Event::DetachedCreated(e) => fields!(DetachedCreated, e; inode mode uid gid),
+        Event::Attached(e) => fields!(Attached, e; inode parent name path),
         Event::ContentStored(e) => fields!(ContentStored, e; body pieces foreign),
         Event::Written(e) => fields!(Written, e; inode path offset length replace content),
         Event::Truncated(e) => fields!(Truncated, e; inode path size),
         Event::OrphansReleased(e) => fields!(OrphansReleased, e; inodes),
+        Event::Punched(e) => fields!(Punched, e; inode path offset length body),
         Event::Refused(v1::Refused { syscall, reason, inode, path }) => Object::new()
             .with("syscall", syscall_name(*syscall))
             .with("reason", reason_name(*reason))

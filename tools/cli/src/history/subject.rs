@@ -15,7 +15,12 @@ pub(crate) fn touches(event: &Event, inode: Inode) -> bool {
     let it = inode.0;
     match event {
         Event::ZoneCreated(_) => inode == Inode::ROOT,
-        Event::Recovered(_) | Event::AuditGap(_) | Event::ContentStored(_) => false,
+        Event::Recovered(_) | Event::AuditGap(_) | Event::RequestAnswered(_) | Event::ContentStored(_) => false,
+        Event::NodeCreated(e) => e.inode == it || e.parent == it,
+        Event::Exchanged(e) => [e.inode, e.other, e.parent, e.other_parent].contains(&it),
+        Event::DetachedCreated(e) => e.inode == it,
+        Event::Attached(e) => e.inode == it || e.parent == it,
+        Event::Punched(e) => e.inode == it,
         Event::FileCreated(e) => e.inode == it || e.parent == it,
         Event::DirectoryCreated(e) => e.inode == it || e.parent == it,
         Event::SymlinkCreated(e) => e.inode == it || e.parent == it,
@@ -40,12 +45,18 @@ fn named(event: &Event) -> (&[u8], Option<Inode>) {
         Event::ZoneCreated(_) => (b"/", 1),
         Event::Recovered(_)
         | Event::AuditGap(_)
+        | Event::RequestAnswered(_)
         | Event::ContentStored(_)
         | Event::OrphansReleased(_)
         | Event::RefusalsCounted(_) => (b"", 0),
         Event::FileCreated(e) => (&e.path, e.inode),
         Event::DirectoryCreated(e) => (&e.path, e.inode),
         Event::SymlinkCreated(e) => (&e.path, e.inode),
+        Event::NodeCreated(e) => (&e.path, e.inode),
+        Event::Exchanged(e) => (&e.other_path, e.inode),
+        Event::DetachedCreated(e) => (b"", e.inode),
+        Event::Attached(e) => (&e.path, e.inode),
+        Event::Punched(e) => (&e.path, e.inode),
         Event::Linked(e) => (&e.path, e.inode),
         Event::Unlinked(e) => (&e.path, e.inode),
         Event::DirectoryRemoved(e) => (&e.path, e.inode),
@@ -79,6 +90,7 @@ fn removed_name(event: &Event) -> Option<&[u8]> {
         Event::Unlinked(e) => Some(&e.name),
         Event::DirectoryRemoved(e) => Some(&e.name),
         Event::Renamed(e) => Some(&e.from_name),
+        Event::Exchanged(e) => Some(&e.name),
         _ => None,
     }
 }

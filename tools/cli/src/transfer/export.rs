@@ -225,6 +225,11 @@ impl Exporter<'_, '_> {
             }
             FileKind::Link => self.symlink(place, &stat, &below).map(|touched| (None, touched)),
             FileKind::Regular => self.file(place, &stat, &below).map(|touched| (None, touched)),
+            kind => {
+                let message = format!("a {} is not exported", kind.name());
+                self.report.note(ProblemKind::Special, &below, message);
+                Ok((None, false))
+            }
         }
     }
 

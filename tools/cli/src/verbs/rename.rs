@@ -1,6 +1,6 @@
 //! `mv`.
 
-use nexus_engine::{Durability, Error};
+use nexus_engine::{Durability, Error, RenameMode};
 use nexus_log::event::Reason;
 
 use super::{changed_with, is_directory};
@@ -21,9 +21,10 @@ pub(super) fn mv(args: &MvArgs, session: &mut Session) -> Result<()> {
     {
         to = to.join(name);
     }
+    let mode = if args.no_replace { RenameMode::NoReplace } else { RenameMode::Replace };
     let zone = session.zone(&to)?;
     let done = zone
-        .rename(&session.caller, &args.from.path[..], &to.path[..], args.no_replace, Durability::Durable)
+        .rename(&session.caller, &args.from.path[..], &to.path[..], mode, Durability::Durable)
         .about(&format_args!("{} -> {to}", args.from))?;
     let more = Object::new().with_bytes("from_path", &args.from.path);
     changed_with(&mut session.out, &to, done.reply, &done, more)
