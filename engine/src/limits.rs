@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub use nexus_log::limits::{CHUNK_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
+pub use nexus_projections::limits::DEDUPE_WINDOW_SEQS;
 
 /// Of runs of data that are longer than [`CHUNK_BYTES_MAX`]: no chunk but the last is smaller.
 pub const CHUNK_BYTES_MIN: usize = 64 << 10;
@@ -14,8 +15,6 @@ pub const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 pub const WRITE_BYTES_MAX: usize = RECORD_PAYLOAD_BYTES_MAX;
 /// Rows that one record may change; larger changes go in steps.
 pub const RECORD_ROWS_MAX: usize = 4096;
-/// How many records later a repeat of a request is still known as one.
-pub const DEDUPE_WINDOW_SEQS: u64 = 1 << 22;
 /// Changes of one batch.
 pub const BATCH_CHANGES_MAX: usize = 4096;
 /// Entries that one record of a copied tree may create.

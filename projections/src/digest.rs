@@ -9,6 +9,7 @@ use blake3::Hasher;
 use nexus_log::ids::Seq;
 
 use crate::layout;
+use crate::limits::DEDUPE_WINDOW_SEQS;
 use crate::put::Version;
 use crate::store::{StoreError, StoreSnapshot};
 use crate::table::{RowKey, Table};
@@ -74,6 +75,10 @@ impl Walk {
         // At `at` nobody could know that the version would end later.
         let end = end.filter(|end| *end <= self.at);
         if version.begin > self.at || end.is_some_and(|end| end <= self.horizon) {
+            return;
+        }
+        // What is beyond the window may have been dropped in one of the generations.
+        if key.table == Table::Dedupe && version.begin.0.saturating_add(DEDUPE_WINDOW_SEQS) <= self.at.0 {
             return;
         }
         *(if end.is_none() { &mut rows.current } else { &mut rows.past }) += 1;

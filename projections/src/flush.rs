@@ -12,7 +12,7 @@ use nexus_log::ids::Seq;
 
 use crate::generation::Generation;
 use crate::layout::{self, CurRow};
-use crate::limits::MEMTABLE_BYTES_MAX;
+use crate::limits::{DEDUPE_WINDOW_SEQS, MEMTABLE_BYTES_MAX};
 use crate::memtable::{Entry, Group, Groups, Memtable};
 use crate::put::Version;
 use crate::store::{RunRow, StoreError, StoreSnapshot};
@@ -65,6 +65,8 @@ fn write_oldest(generation: &Generation, committed: Seq) -> Result<FlushOutcome,
     generation.store.ingest(&mut run)?;
     let rows = run.rows;
     generation.replace(|levels| levels.retired(oldest));
+    let requests = generation.place.cur_bound(Table::Dedupe, &[]);
+    generation.store.set_expired(&requests, through.0.saturating_sub(DEDUPE_WINDOW_SEQS));
     Ok(FlushOutcome::Wrote { through, rows })
 }
 

@@ -12,6 +12,9 @@ pub const L0_TABLES_MAX: usize = 16;
 /// Past versions of one key that a scan steps over before it seeks.
 pub const SCAN_STEPS_BEFORE_SEEK: usize = 16;
 
+/// How many records later a repeat of a named request is still known as one. Older rows are dropped by compaction.
+pub const DEDUPE_WINDOW_SEQS: u64 = 1 << 22;
+
 /// Block cache of the store unless its options say otherwise.
 pub const STORE_CACHE_BYTES: u64 = 64 << 20;
 /// Size of the store's tables.

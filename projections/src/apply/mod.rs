@@ -189,7 +189,8 @@ impl<'a, P: Prior> Fold<'a, P> {
             Event::RequestAnswered(e) => {
                 let Some(key) = RowKey::dedupe(self.origin.context) else { return Ok(()) };
                 let replies = e.replies.iter().map(|reply| (Inode(reply.inode), reply.created)).collect();
-                self.rows.put(key, DedupeRow { request: e.request, replies }.encode())
+                // A row of the same name is beyond the window, and compaction may have dropped it or not.
+                self.rows.create(key, DedupeRow { request: e.request, replies }.encode())
             }
             Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => Ok(()),
         }

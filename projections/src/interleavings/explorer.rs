@@ -139,6 +139,10 @@ impl Store for SteppingStore {
     fn set_dead(&self, prefixes: &[Prefix]) {
         self.0.set_dead(prefixes);
     }
+
+    fn set_expired(&self, prefix: &[u8], before: u64) {
+        self.0.set_expired(prefix, before);
+    }
 }
 
 #[test]

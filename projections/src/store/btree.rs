@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{Ascending, Prefix, RunRow, Store, StoreError, StorePressure, StoreRows, StoreSnapshot};
+use super::{
+    Ascending, Expired, Prefix, RunRow, Store, StoreError, StorePressure, StoreRows, StoreSnapshot, is_expired,
+};
 
 type Rows = BTreeMap<Bytes, Bytes>;
 
@@ -52,6 +54,20 @@ impl Store for BTreeStore {
         let dead = |key: &Bytes| prefixes.iter().any(|prefix| key.starts_with(prefix.as_ref()));
         if rows.keys().any(dead) {
             Arc::make_mut(&mut rows).retain(|key, _| !dead(key));
+        }
+    }
+
+    /// At once, so that a simulation sees the worst case.
+    fn set_expired(&self, prefix: &[u8], before: u64) {
+        let expired = Expired::from([(prefix.to_vec(), before)]);
+        let mut rows = self.rows.write();
+        let from = (Bound::Included(Bytes::copy_from_slice(prefix)), Bound::Unbounded);
+        let within = rows.range::<Bytes, _>(from).take_while(|(key, _)| key.starts_with(prefix));
+        let gone: Vec<Bytes> =
+            within.filter(|(key, value)| is_expired(&expired, key, value)).map(|(key, _)| key.clone()).collect();
+        if !gone.is_empty() {
+            let rows = Arc::make_mut(&mut rows);
+            gone.iter().for_each(|key| drop(rows.remove(key)));
         }
     }
 }

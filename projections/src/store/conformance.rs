@@ -142,6 +142,35 @@ fn dead_rows_leave_live_ones_alone(harness: &mut impl Harness) {
     assert_eq!(all(&*store.snapshot(), "live", "livf"), pairs(&[("live0001x", "2"), ("live0001y", "4")]));
 }
 
+fn numbered(prefix: &str, i: u64) -> RunRow {
+    let key = [prefix.as_bytes(), &i.to_be_bytes()].concat();
+    Ok((key, Some(Bytes::copy_from_slice(&[&i.to_le_bytes()[..], b"row"].concat()))))
+}
+
+#[test]
+fn compaction_drops_what_expired_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_disk = FjallStore::open(dir.path(), FjallOptions { cache_bytes: 1 << 20 }).unwrap();
+    let in_memory = BTreeStore::default();
+    let stores: [&dyn Store; 2] = [&on_disk, &in_memory];
+    for store in stores {
+        let runs = [("zone0001a", 100), ("zone0001b", 100), ("zone0001c", 100)];
+        let rows = runs.iter().flat_map(|(prefix, n)| (0..*n).map(|i| numbered(prefix, i)));
+        store.ingest(&mut rows.collect::<Vec<_>>().into_iter()).unwrap();
+        store.set_expired(b"zone0001b", 40);
+        store.set_expired(b"zone0001b", 60);
+    }
+    on_disk.compact().unwrap();
+    for store in stores {
+        let left = |prefix: &str, end: &str| store.snapshot().range(prefix.as_bytes(), end.as_bytes()).count();
+        assert_eq!(left("zone0001a", "zone0001b"), 100);
+        assert_eq!(left("zone0001b", "zone0001c"), 40);
+        assert_eq!(left("zone0001c", "zone0001d"), 100);
+        let oldest = store.snapshot().range(b"zone0001b", b"zone0001c").next().unwrap().unwrap();
+        assert_eq!(oldest.0[9..], 60u64.to_be_bytes());
+    }
+}
+
 #[test]
 fn the_store_in_memory_conforms() {
     conforms(&mut InMemory(BTreeStore::default()));

@@ -17,7 +17,10 @@ use fjall::config::{BlockSizePolicy, CompressionPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot};
 use parking_lot::{Mutex, RwLock};
 
-use super::{Ascending, PREFIX_BYTES, Prefix, RunRow, Store, StoreError, StorePressure, StoreRows, StoreSnapshot};
+use super::{
+    Ascending, Expired, PREFIX_BYTES, Prefix, RunRow, Store, StoreError, StorePressure, StoreRows, StoreSnapshot,
+    is_expired,
+};
 use crate::limits::{STORE_BLOCK_BYTES, STORE_CACHE_BYTES, STORE_L0_THRESHOLD, STORE_TABLE_BYTES};
 
 const KEYSPACE: &str = "tables";
@@ -43,10 +46,15 @@ pub struct FjallStore {
     tables: Keyspace,
     /// Held while a run is written or the memtable rotated: only the writer may rotate, and only between runs.
     writing: Mutex<()>,
-    dead: Arc<RwLock<Dead>>,
+    dead: Arc<RwLock<Arc<Dead>>>,
 }
 
-type Dead = Arc<BTreeSet<Prefix>>;
+/// What compactions drop.
+#[derive(Clone, Default)]
+struct Dead {
+    prefixes: BTreeSet<Prefix>,
+    expired: Expired,
+}
 
 fn fatal<E: Error + Send + Sync + 'static>(action: &'static str) -> impl Fn(E) -> StoreError {
     move |source| StoreError::Fatal { action, source: Box::new(source) }
@@ -55,7 +63,7 @@ fn fatal<E: Error + Send + Sync + 'static>(action: &'static str) -> impl Fn(E) -
 impl FjallStore {
     /// Opens the database in the directory `path`, creating it if there is none.
     pub fn open(path: &Path, options: FjallOptions) -> Result<FjallStore, StoreError> {
-        let dead = Arc::new(RwLock::new(Dead::default()));
+        let dead = Arc::new(RwLock::new(Arc::new(Dead::default())));
         let factory: Arc<dyn Factory> = Arc::new(DropDead { dead: Arc::clone(&dead) });
         let database = Database::builder(path)
             // Two would cost a third more processor time: the first hands compactions on for ever.
@@ -130,7 +138,12 @@ impl Store for FjallStore {
 
     fn set_dead(&self, prefixes: &[Prefix]) {
         let mut dead = self.dead.write();
-        Arc::make_mut(&mut dead).extend(prefixes);
+        Arc::make_mut(&mut dead).prefixes.extend(prefixes);
+    }
+
+    fn set_expired(&self, prefix: &[u8], before: u64) {
+        let mut dead = self.dead.write();
+        Arc::make_mut(&mut dead).expired.insert(prefix.to_vec(), before);
     }
 }
 
@@ -158,7 +171,7 @@ impl StoreSnapshot for FjallSnapshot {
 
 /// Makes the filters of compactions.
 struct DropDead {
-    dead: Arc<RwLock<Dead>>,
+    dead: Arc<RwLock<Arc<Dead>>>,
 }
 
 // Compaction asks for it; a lock of parking_lot is not poisoned by an unwinding holder and the set is replaced whole.
@@ -166,7 +179,7 @@ impl std::panic::RefUnwindSafe for DropDead {}
 
 impl Factory for DropDead {
     fn name(&self) -> &str {
-        "dead generations"
+        "dead generations and expired rows"
     }
 
     fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
@@ -175,7 +188,7 @@ impl Factory for DropDead {
 }
 
 struct DropDeadFilter {
-    dead: Dead,
+    dead: Arc<Dead>,
     /// The prefix asked for last and the answer: a compaction sees keys in order.
     last: Option<(Prefix, bool)>,
 }
@@ -185,10 +198,17 @@ impl CompactionFilter for DropDeadFilter {
         let Some(prefix) = item.key().first_chunk::<PREFIX_BYTES>().copied() else { return Ok(Verdict::Keep) };
         let is_dead = match self.last {
             Some((last, is_dead)) if last == prefix => is_dead,
-            _ => self.dead.contains(&prefix),
+            _ => self.dead.prefixes.contains(&prefix),
         };
         self.last = Some((prefix, is_dead));
         // Older versions that come to light are as dead, so no tombstone is needed.
-        Ok(if is_dead { Verdict::Destroy } else { Verdict::Keep })
+        if is_dead {
+            return Ok(Verdict::Destroy);
+        }
+        if !self.dead.expired.keys().any(|expiring| item.key().starts_with(expiring)) {
+            return Ok(Verdict::Keep);
+        }
+        let is_expired = is_expired(&self.dead.expired, item.key(), &item.value()?);
+        Ok(if is_expired { Verdict::Destroy } else { Verdict::Keep })
     }
 }

@@ -11,7 +11,9 @@ mod btree;
 mod conformance;
 mod fjall;
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
@@ -73,6 +75,21 @@ pub trait Store: Send + Sync {
 
     /// Rows under these prefixes are never read again and may vanish at any time. Adds to what was said before.
     fn set_dead(&self, prefixes: &[Prefix]);
+
+    /// Rows under `prefix` whose value begins with a number (u64 LE) below `before` are never read again and may vanish
+    /// at any time. One bound for a prefix; it only grows.
+    fn set_expired(&self, prefix: &[u8], before: u64);
+}
+
+/// Bounds of what has expired, by prefix.
+pub(crate) type Expired = BTreeMap<Vec<u8>, u64>;
+
+/// Is the row under one of the prefixes, and too old?
+pub(crate) fn is_expired(expired: &Expired, key: &[u8], value: &[u8]) -> bool {
+    let Some((prefix, before)) = expired.range::<[u8], _>((Bound::Unbounded, Bound::Included(key))).next_back() else {
+        return false;
+    };
+    key.starts_with(prefix) && value.first_chunk().is_some_and(|number| u64::from_le_bytes(*number) < *before)
 }
 
 /// The store at one moment.

@@ -256,6 +256,10 @@ impl Store for PlantedStore {
     fn set_dead(&self, prefixes: &[Prefix]) {
         self.rows.set_dead(prefixes);
     }
+
+    fn set_expired(&self, prefix: &[u8], before: u64) {
+        self.rows.set_expired(prefix, before);
+    }
 }
 
 #[test]
