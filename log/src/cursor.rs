@@ -143,17 +143,30 @@ impl Cursor {
 }
 
 /// A piece of the file in memory.
-#[derive(Debug, Default)]
-struct Window {
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// Bytes that are read at once.
+    ahead: usize,
     start: u64,
     /// Filled up to `filled`; what is behind is left from before, so that reading on costs no clearing.
     bytes: Vec<u8>,
     filled: usize,
 }
 
+impl Default for Window {
+    fn default() -> Window {
+        Window::reading(READ_AHEAD_BYTES)
+    }
+}
+
 impl Window {
+    /// Reads at least `ahead` bytes at once.
+    pub(crate) fn reading(ahead: usize) -> Window {
+        Window { ahead, start: 0, bytes: Vec::new(), filled: 0 }
+    }
+
     /// `length` bytes at `offset`; fewer where the file ends.
-    fn at(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<&[u8]> {
+    pub(crate) fn at(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<&[u8]> {
         let inside = offset >= self.start && offset + length as u64 <= self.start + self.filled as u64;
         if !inside {
             self.fill(file, offset, length)?;
@@ -164,8 +177,8 @@ impl Window {
     }
 
     fn fill(&mut self, file: &dyn DiskFile, offset: u64, length: usize) -> io::Result<()> {
-        if self.bytes.len() < length.max(READ_AHEAD_BYTES) {
-            self.bytes = vec![0; length.max(READ_AHEAD_BYTES)];
+        if self.bytes.len() < length.max(self.ahead) {
+            self.bytes = vec![0; length.max(self.ahead)];
         }
         (self.start, self.filled) = (offset, 0);
         while self.filled < self.bytes.len() {

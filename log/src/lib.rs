@@ -12,6 +12,7 @@
 //! | `limits`    | every bound of this crate, by name                                           |
 //! | `env`       | the seams to disk, clock and randomness; the real ones and a faulty memory disk |
 //! | `event`     | typed facts: one archived struct per (kind, version)                         |
+//! | `filter`    | which events somebody asks for                                               |
 //! | `record`    | the bytes of a record: prefix, meta, payload; unverified and verified forms  |
 //! | `segment`   | the bytes of a segment file's header                                         |
 //! | `sidecar`   | the index beside a sealed segment                                            |
@@ -30,6 +31,7 @@ mod block;
 pub mod cursor;
 pub mod env;
 pub mod event;
+pub mod filter;
 pub mod ids;
 pub mod limits;
 pub mod log;

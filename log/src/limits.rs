@@ -38,6 +38,10 @@ pub const RESERVE_BYTES: u64 = 256 << 20;
 pub const SPACE_CHECK_BYTES: u64 = 4 << 20;
 /// Findings that one verification lists; more are only counted.
 pub const VERIFY_FINDINGS_MAX: usize = 1000;
+/// Read at once where history goes from record to record; what lies behind a larger payload is read anew.
+pub const HISTORY_SCAN_BYTES: usize = 16 << 10;
+/// Read at once where history looks at one record: most metas with their prefix are within it.
+pub const HISTORY_RECORD_BYTES: usize = 1 << 10;
 /// Segment files held open for reading.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 

@@ -1,4 +1,5 @@
-//! The index beside a sealed segment: where each record stands, when it was committed, and its leaf in the tree.
+//! The index beside a sealed segment: where each record stands, when it was committed, its leaf in the tree, and which
+//! records are about something.
 //!
 //! The file is a header block (magic, version, zone identity, CRC32: see `block`) and behind it sections, each
 //! beginning at a multiple of 8 right behind the one before, with zeros between. The header's content, little-endian:
@@ -20,24 +21,35 @@
 //! | + 16        | 8     | its length in bytes                                 |
 //! | 88 + 24 * n |       | zero                                                |
 //!
-//! | kind | section      | content                                       |
-//! |------|--------------|-----------------------------------------------|
-//! | 1    | offsets      | u32 per record, its offset in the segment     |
-//! | 2    | commit times | u64 per record                                |
-//! | 3    | leaf hashes  | 32 bytes per record                           |
+//! | kind | section        | content                                                             |
+//! |------|----------------|---------------------------------------------------------------------|
+//! | 1    | offsets        | u32 per record, its offset in the segment                           |
+//! | 2    | commit times   | u64 per record                                                      |
+//! | 3    | leaf hashes    | 32 bytes per record                                                 |
+//! | 4    | terms          | directory of the bitmaps, by term (`bitmaps`)                       |
+//! | 5    | bitmaps        | by agent, session, user, tenant, kind, outcome: which records       |
+//! | 6    | inode postings | sorted: inode, records about it (`postings`)                        |
+//! | 7    | sparse index   | the first inode of each block of postings                           |
+//! | 8    | inode filter   | which inodes are surely not in the postings                         |
 //!
 //! Sections of further kinds may follow without a new format version: a release that does not know them leaves
-//! them alone.
+//! them alone. 4 to 8 are there together or not at all.
 //!
 //! Invariants:
 //! 1. Everything here can be derived from the segment. Damage is an error, never a panic, and the cure is to build the
 //!    sidecar again from the segment.
 //! 2. Opening believes the header alone. What the sections say is a hint until [`Sidecar::check_all`]: the record at an
 //!    offset carries its own seq and commit time, and the reader compares them.
-//! 3. A sidecar of another zone, incarnation or segment is refused (R11).
+//! 3. What 4 to 8 say decides which records history looks at, so a damaged byte there would hide one. Each block and
+//!    each bitmap has a checksum of its own, compared before it is believed.
+//! 4. A sidecar of another zone, incarnation or segment is refused (R11).
 
+mod bitmaps;
+mod blocks;
 mod builder;
+mod history;
 mod leaves;
+mod postings;
 
 use std::io;
 use std::path::Path;
@@ -48,6 +60,8 @@ use crate::env::{Disk, DiskFile, OpenMode, read_exact_at};
 use crate::ids::{CommitTime, Seq, ZoneIdentity};
 
 pub use builder::SidecarBuilder;
+pub use history::Gathered;
+use history::History;
 pub use leaves::Leaves;
 
 const KIND: BlockKind = BlockKind { magic: *b"NEXUSIDX", version: 1 };
@@ -77,18 +91,17 @@ enum SectionKind {
     Offsets = 1,
     Times = 2,
     Leaves = 3,
+    Terms = 4,
+    Bitmaps = 5,
+    Postings = 6,
+    PostingsIndex = 7,
+    InodeFilter = 8,
 }
 
-impl SectionKind {
-    /// Bytes per record.
-    const fn width(self) -> u64 {
-        match self {
-            SectionKind::Offsets => 4,
-            SectionKind::Times => 8,
-            SectionKind::Leaves => 32,
-        }
-    }
-}
+/// Bytes per record.
+const OFFSET_BYTES: u64 = 4;
+const TIME_BYTES: u64 = 8;
+const LEAF_BYTES: u64 = 32;
 
 /// An entry of the section table.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +155,7 @@ pub struct Sidecar {
     offsets_at: u64,
     times_at: u64,
     leaves_at: u64,
+    history: Option<History>,
 }
 
 impl Sidecar {
@@ -171,17 +185,18 @@ impl Sidecar {
             return Err(SidecarError::Damaged("the header's fields contradict each other"));
         }
         let sections = read_table(header, file_bytes)?;
-        let begin_of = |kind: SectionKind| {
+        let begin_of = |kind: SectionKind, width: u64| {
             let mut of_kind = sections.iter().filter(|s| s.kind == kind as u16);
             match (of_kind.next(), of_kind.next()) {
-                (Some(s), None) if s.length == u64::from(records) * kind.width() => Ok(s.offset),
+                (Some(s), None) if s.length == u64::from(records) * width => Ok(s.offset),
                 _ => Err(SidecarError::Damaged("a section is missing, there twice, or not of its length")),
             }
         };
         Ok(Sidecar {
-            offsets_at: begin_of(SectionKind::Offsets)?,
-            times_at: begin_of(SectionKind::Times)?,
-            leaves_at: begin_of(SectionKind::Leaves)?,
+            offsets_at: begin_of(SectionKind::Offsets, OFFSET_BYTES)?,
+            times_at: begin_of(SectionKind::Times, TIME_BYTES)?,
+            leaves_at: begin_of(SectionKind::Leaves, LEAF_BYTES)?,
+            history: History::find(first_seq, records, &sections)?,
             file,
             first_seq,
             records,
@@ -224,7 +239,7 @@ impl Sidecar {
     /// Where the record stands in the segment; `None` if it is in another one.
     pub fn offset_of(&self, seq: Seq) -> Result<Option<u32>, SidecarError> {
         let Some(index) = self.index_of(seq) else { return Ok(None) };
-        let offset = u32::from_le_bytes(self.read_array(self.offsets_at + index * SectionKind::Offsets.width())?);
+        let offset = u32::from_le_bytes(self.read_array(self.offsets_at + index * OFFSET_BYTES)?);
         if u64::from(offset) >= self.segment_end.bytes {
             return Err(SidecarError::Damaged("an offset behind the segment's end"));
         }
@@ -295,7 +310,7 @@ impl Sidecar {
     }
 
     fn time_at(&self, index: u64) -> Result<CommitTime, SidecarError> {
-        let time = self.read_array(self.times_at + index * SectionKind::Times.width())?;
+        let time = self.read_array(self.times_at + index * TIME_BYTES)?;
         Ok(CommitTime(u64::from_le_bytes(time)))
     }
 

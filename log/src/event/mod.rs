@@ -16,12 +16,14 @@
 //!    manifest, and there are no hash maps inside (R31).
 //! 3. Golden frames of every pair are decoded by a test for ever (L10).
 
+mod about;
 mod frame;
 #[cfg(test)]
 mod golden;
 mod reason;
 pub mod v1;
 
+pub use about::{About, Outcome, Term};
 pub use frame::{EventError, Frame, FrameIter, push_frame};
 pub use reason::{Reason, Syscall};
 pub use v1::{

@@ -41,22 +41,38 @@ impl Shared {
         let sidecar =
             Sidecar::open(&*self.env.disk, &self.segments_dir.join(sidecar_file_name(first)), self.identity, first);
         let index = match sidecar {
-            Ok(sidecar) if u64::from(sidecar.records()) == next.0 - first.0 => Index::Sealed(sidecar),
+            Ok(sidecar) if u64::from(sidecar.records()) == next.0 - first.0 => {
+                match belongs(&sidecar, &*file, &header) {
+                    Some(true) => Index::Sealed(sidecar),
+                    Some(false) => Index::Memory(RwLock::new(self.walk(&file, &header, next)?)),
+                    // If it is the segment that is damaged, the sidecar leads to what is left of it.
+                    None => match self.walk(&file, &header, next) {
+                        Ok(walked) => Index::Memory(RwLock::new(walked)),
+                        Err(_) => Index::Sealed(sidecar),
+                    },
+                }
+            }
             _ => Index::Memory(RwLock::new(self.walk(&file, &header, next)?)),
         };
-        Ok(Segment { file, header, index })
+        Ok(Segment::new(file, header, index))
     }
 
     /// A record was not found where a sidecar says. If it is the sidecar that is damaged, walks the segment in its
     /// place and says so: the caller looks again.
     pub(super) fn distrust(&self, segment: &Segment, next: Seq) -> Result<bool, ReadError> {
         let Index::Sealed(sidecar) = &segment.index else { return Ok(false) };
-        if sidecar.check_all().is_ok() {
+        let whole = sidecar.check_all().is_ok();
+        if whole && belongs(sidecar, &*segment.file, &segment.header) == Some(true) {
             return Ok(false);
         }
-        let index = Index::Memory(RwLock::new(self.walk(&segment.file, &segment.header, next)?));
+        let walked = match self.walk(&segment.file, &segment.header, next) {
+            Ok(walked) => walked,
+            Err(_) if whole => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let index = Index::Memory(RwLock::new(walked));
         let file = Arc::clone(&segment.file);
-        self.segments.keep(Arc::new(Segment { file, header: segment.header, index }));
+        self.segments.keep(Arc::new(Segment::new(file, segment.header, index)));
         Ok(true)
     }
 
@@ -126,6 +142,17 @@ impl Shared {
             Index::Sealed(_) => Ok(self.prefix_in(segment, seq)?.1.commit_time),
         }
     }
+}
+
+/// Is it the sidecar of this very segment? One of another copy of the log may have the same name and as many records,
+/// and history would believe it. `None` where there is no record in the place of the last one.
+fn belongs(sidecar: &Sidecar, file: &dyn DiskFile, header: &SegmentHeader) -> Option<bool> {
+    let offset = sidecar.offset_of(sidecar.last_seq()).ok()??;
+    let mut head = [0; PREFIX_BYTES];
+    read_exact_at(file, &mut head, offset.into()).ok()?;
+    let expected = Expected { identity: header.identity, seq: Some(sidecar.last_seq()), previous_crc: None };
+    let prefix = Prefix::check(&head, &header.seed(), &expected).ok()?;
+    Some(prefix.crc == sidecar.segment_end().last_prefix_crc)
 }
 
 pub(super) fn read_header(

@@ -10,8 +10,11 @@
 //! 2. Drafts are appended in seq order by one sequencer; here that is asserted.
 //! 3. After a failed append every waiter and every later append gets the same error; reading what was flushed goes on.
 
+mod history;
 mod inspect;
 mod locate;
+mod marks;
+mod meta;
 mod open;
 mod read;
 mod seal;
@@ -33,6 +36,7 @@ use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES, SPACE_CHECK_BYTES};
 use crate::record::Draft;
 use crate::watermark::Watermark;
 
+pub use history::{Direction, Matches};
 pub use inspect::{RecoveryPlan, inspect};
 pub(crate) use inspect::{look, read_watermark, segments_in};
 pub(crate) use locate::header_block;

@@ -175,7 +175,7 @@ impl Log {
             ticker_idle: false,
             closing: false,
         };
-        let segment = Segment { file: plan.file, header, index: Index::Memory(RwLock::new(plan.index)) };
+        let segment = Segment::new(plan.file, header, Index::Memory(RwLock::new(plan.index)));
         let shared = Arc::new(Shared {
             env: env.clone(),
             dir: dir.to_owned(),

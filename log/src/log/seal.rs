@@ -40,8 +40,8 @@ impl Shared {
         let mut cursor = self.cursor_of(segment);
         let mut sealed = SidecarBuilder::new(self.identity, first);
         while cursor.next_seq() < next {
-            let (found, leaf) = next_leaf(&mut cursor, first)?;
-            sealed.push(found.offset as u32, found.prefix().commit_time, leaf).map_err(index)?;
+            let (found, leaf, record) = next_leaf(&mut cursor, first)?;
+            sealed.push(found.offset as u32, found.prefix().commit_time, leaf, &record.about()).map_err(index)?;
         }
         let crc = cursor.previous_crc().expect("a full segment has records");
         let path = self.segments_dir.join(sidecar_file_name(first));
@@ -49,7 +49,7 @@ impl Shared {
         sealed.write(&*self.env.disk, &path, end).map_err(index)?;
         let sidecar = Sidecar::open(&*self.env.disk, &path, self.identity, first).map_err(index)?;
         let file = Arc::clone(&segment.file);
-        self.segments.keep(Arc::new(Segment { file, header: segment.header, index: Index::Sealed(sidecar) }));
+        self.segments.keep(Arc::new(Segment::new(file, segment.header, Index::Sealed(sidecar))));
         Ok(())
     }
 
@@ -65,13 +65,13 @@ impl Shared {
     }
 }
 
-fn next_leaf(cursor: &mut Cursor, segment: Seq) -> Result<(Found, [u8; 32]), ReadError> {
+fn next_leaf(cursor: &mut Cursor, segment: Seq) -> Result<(Found, [u8; 32], Record), ReadError> {
     let (offset, seq) = (cursor.offset(), cursor.next_seq());
     let damage = |why| ReadError::damage(seq, segment, offset, why);
     let found = cursor.next_checked().map_err(ReadError::Io)?.map_err(damage)?;
     let record = found.body.decode().map_err(|why| damage(why.into()))?;
     let leaf = leaf_of(&found, &record);
-    Ok((found, leaf))
+    Ok((found, leaf, record))
 }
 
 impl Log {
@@ -96,7 +96,7 @@ impl Log {
                 _ => {
                     let mut cursor = self.shared.cursor_of(&segment);
                     while cursor.next_seq() < until {
-                        let (_, leaf) = next_leaf(&mut cursor, segment.header.first)?;
+                        let (_, leaf, _) = next_leaf(&mut cursor, segment.header.first)?;
                         tree.push(leaf);
                     }
                 }

@@ -1,13 +1,16 @@
 //! The segment files of a log and where each record stands in them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::marks::Marks;
 use crate::appender::BatchDone;
 use crate::env::DiskFile;
+use crate::event::About;
 use crate::ids::{CommitTime, Seq};
+use crate::record::Draft;
 use crate::segment::SegmentHeader;
 use crate::sidecar::Sidecar;
 
@@ -17,6 +20,22 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) header: SegmentHeader,
     pub(super) index: Index,
+    /// What the records before the memory index's marks are about; read from the segment when it is first asked.
+    pub(super) earlier: OnceLock<Marks>,
+}
+
+impl Segment {
+    pub(super) fn new(file: Arc<dyn DiskFile>, header: SegmentHeader, index: Index) -> Segment {
+        Segment { file, header, index, earlier: OnceLock::new() }
+    }
+
+    /// Has it no sidecar, or one of a release that knew less?
+    fn wants_sidecar(&self) -> bool {
+        match &self.index {
+            Index::Memory(_) => true,
+            Index::Sealed(sidecar) => !sidecar.has_history(),
+        }
+    }
 }
 
 /// Where the records of a segment stand.
@@ -33,10 +52,27 @@ pub(super) struct MemoryIndex {
     /// One per record, from the segment's first on. A segment is far below 4 GiB.
     pub(super) offsets: Vec<u32>,
     pub(super) times: Vec<CommitTime>,
+    /// Records before the first marked one.
+    pub(super) unmarked: u32,
+    /// What the records from there on are about.
+    pub(super) marks: Marks,
 }
 
 impl MemoryIndex {
+    /// A record found in the file.
     pub(super) fn push(&mut self, offset: u64, time: CommitTime) {
+        assert_eq!(self.unmarked as usize, self.offsets.len(), "a segment is walked before it is written to");
+        self.unmarked += 1;
+        self.place(offset, time);
+    }
+
+    /// A record that was just written.
+    fn push_marked(&mut self, offset: u64, time: CommitTime, about: &About) {
+        self.marks.push(about);
+        self.place(offset, time);
+    }
+
+    fn place(&mut self, offset: u64, time: CommitTime) {
         self.offsets.push(u32::try_from(offset).expect("a segment is below 4 GiB"));
         self.times.push(time);
     }
@@ -99,16 +135,17 @@ impl Segments {
     }
 
     /// Notes where a batch was put.
-    pub(super) fn placed(&self, first: Seq, done: &BatchDone) {
+    pub(super) fn placed(&self, batch: &[Arc<Draft>], done: &BatchDone) {
+        let first = batch[0].seq;
         if let Some((file, header)) = &done.created {
             assert_eq!(header.first, first, "a segment is created for a batch");
             let index = Index::Memory(RwLock::default());
-            self.keep(Arc::new(Segment { file: Arc::clone(file), header: *header, index }));
+            self.keep(Arc::new(Segment::new(Arc::clone(file), *header, index)));
         }
         let last = self.last();
         let Index::Memory(index) = &last.index else { unreachable!("the last segment is not sealed") };
         let mut index = index.write();
-        done.placed.iter().for_each(|p| index.push(p.offset, p.time));
+        done.placed.iter().zip(batch).for_each(|(p, draft)| index.push_marked(p.offset, p.time, draft.about()));
     }
 
     /// The segment that is written to.
@@ -118,12 +155,12 @@ impl Segments {
         Arc::clone(slot.open.as_ref().expect("the last segment is open"))
     }
 
-    /// Full segments that are held open without a sidecar.
+    /// Full segments that are held open without a sidecar, or with one that says less than it could.
     pub(super) fn to_seal(&self) -> Vec<Arc<Segment>> {
         let slots = self.slots.read();
         let full = slots.by_first.values().rev().skip(1).filter_map(|s| s.open.as_ref());
         let unsealable = self.unsealable.lock();
-        let wanted = |s: &&Arc<Segment>| matches!(s.index, Index::Memory(_)) && !unsealable.contains(&s.header.first);
+        let wanted = |s: &&Arc<Segment>| s.wants_sidecar() && !unsealable.contains(&s.header.first);
         full.filter(wanted).cloned().collect()
     }
 

@@ -51,7 +51,7 @@ impl Shared {
     pub(super) fn write_batch(&self, batch: &[Arc<Draft>]) {
         let result = self.appender.lock().write(batch);
         if let Ok(done) = &result {
-            self.segments.placed(batch[0].seq, done);
+            self.segments.placed(batch, done);
         }
         let mut queue = self.queue.lock();
         match result {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::prefix::{PREFIX_BYTES, Prefix, Seed, record_bytes};
 use crate::env::Random;
-use crate::event::{ChunkList, Context, Event, StoredChunk};
+use crate::event::{About, ChunkList, Context, Event, StoredChunk};
 use crate::ids::{ChunkHash, CommitTime, Seq, Term, ZoneIdentity};
 use crate::limits::{CHUNK_BYTES_MAX, RECORD_CHUNKS_MAX, RECORD_EVENTS_MAX, RECORD_META_BYTES_MAX, SALT_BYTES};
 
@@ -78,6 +78,7 @@ pub struct Draft {
     pub seq: Seq,
     pub term: Term,
     pub commit_time: CommitTime,
+    about: About,
     meta: Vec<u8>,
     meta_crc: u32,
     payload: Option<Payload>,
@@ -104,7 +105,14 @@ impl Draft {
         assert!(meta.len() <= RECORD_META_BYTES_MAX, "meta of {} bytes", meta.len());
         let meta_crc = crc32fast::hash(&meta);
         let (seq, term, commit_time) = position;
-        Draft { seq, term, commit_time, meta, meta_crc, payload }
+        let about = About::of(context, events);
+        Draft { seq, term, commit_time, about, meta, meta_crc, payload }
+    }
+
+    /// What the record can be found by.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// Bytes that the record will take on disk.

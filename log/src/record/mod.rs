@@ -19,4 +19,5 @@ mod verified;
 
 pub use draft::{Draft, Payload};
 pub use prefix::{BadPrefix, Expected, PREFIX_BYTES, Prefix, Seed, record_bytes};
+pub(crate) use verified::decode_meta;
 pub use verified::{BadBody, Chunk, Record, UnverifiedBody};

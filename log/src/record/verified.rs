@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::prefix::{PREFIX_BYTES, Prefix};
-use crate::event::{ChunkList, Context, Event, EventError, FrameIter, Kind};
+use crate::event::{About, ChunkList, Context, Event, EventError, FrameIter, Kind};
 use crate::ids::{ChunkHash, ChunkRef, CommitTime, Seq, Term, ZoneIdentity};
 use crate::limits::{CHUNK_BYTES_MAX, RECORD_CHUNKS_MAX, RECORD_EVENTS_MAX, SALT_BYTES};
 
@@ -57,6 +57,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// What the record can be found by.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About::of(&self.context, &self.events)
+    }
+
     /// Where chunk `index` of this record stands.
     #[must_use]
     pub fn chunk_ref(&self, index: usize) -> Option<ChunkRef> {

@@ -4,14 +4,16 @@ use std::path::Path;
 
 use crate::block::{BLOCK_BYTES, BlockWriter};
 use crate::env::{Disk, write_replace};
+use crate::event::About;
 use crate::ids::{CommitTime, Seq, ZoneIdentity};
 
 use super::{
-    FIRST_SEQ_OFFSET, FIRST_TIME_OFFSET, KIND, LAST_PREFIX_CRC_OFFSET, LAST_TIME_OFFSET, RECORDS_OFFSET, SECTION_ALIGN,
-    SECTIONS_OFFSET, SEGMENT_BYTES_OFFSET, SectionKind, SegmentEnd, SidecarError, TABLE_ENTRY_BYTES, TABLE_OFFSET,
+    FIRST_SEQ_OFFSET, FIRST_TIME_OFFSET, Gathered, KIND, LAST_PREFIX_CRC_OFFSET, LAST_TIME_OFFSET, RECORDS_OFFSET,
+    SECTION_ALIGN, SECTIONS_OFFSET, SEGMENT_BYTES_OFFSET, SectionKind, SegmentEnd, SidecarError, TABLE_ENTRY_BYTES,
+    TABLE_OFFSET,
 };
 
-/// Gathers what the sidecar says of each record: 44 bytes of memory for one.
+/// Gathers what the sidecar says of each record: 44 bytes of memory for one, and 16 for each inode that it is about.
 #[derive(Debug)]
 pub struct SidecarBuilder {
     identity: ZoneIdentity,
@@ -23,6 +25,7 @@ pub struct SidecarBuilder {
     offsets: Vec<u8>,
     times: Vec<u8>,
     leaves: Vec<u8>,
+    about: Gathered,
 }
 
 impl SidecarBuilder {
@@ -38,11 +41,12 @@ impl SidecarBuilder {
             offsets: Vec::new(),
             times: Vec::new(),
             leaves: Vec::new(),
+            about: Gathered::default(),
         }
     }
 
-    /// The next record: where it stands in the segment, when it was committed, its leaf hash.
-    pub fn push(&mut self, offset: u32, time: CommitTime, leaf: [u8; 32]) -> Result<(), SidecarError> {
+    /// The next record: where it stands in the segment, when it was committed, its leaf hash, what it is about.
+    pub fn push(&mut self, offset: u32, time: CommitTime, leaf: [u8; 32], about: &About) -> Result<(), SidecarError> {
         match self.last {
             None => self.first_time = time,
             Some((last_offset, last_time)) if offset > last_offset && time > last_time => {}
@@ -53,6 +57,7 @@ impl SidecarBuilder {
         self.offsets.extend_from_slice(&offset.to_le_bytes());
         self.times.extend_from_slice(&time.0.to_le_bytes());
         self.leaves.extend_from_slice(&leaf);
+        self.about.push(about);
         Ok(())
     }
 
@@ -70,14 +75,16 @@ impl SidecarBuilder {
         header.put(SEGMENT_BYTES_OFFSET, &segment_end.bytes.to_le_bytes());
         header.put(LAST_PREFIX_CRC_OFFSET, &segment_end.last_prefix_crc.to_le_bytes());
 
+        let about = self.about.sections(self.first_seq);
         let sections = [
             (SectionKind::Offsets, &self.offsets),
             (SectionKind::Times, &self.times),
             (SectionKind::Leaves, &self.leaves),
         ];
-        header.put(SECTIONS_OFFSET, &(sections.len() as u32).to_le_bytes());
+        let sections = sections.into_iter().chain(about.iter().map(|(kind, content)| (*kind, content)));
+        header.put(SECTIONS_OFFSET, &(sections.clone().count() as u32).to_le_bytes());
         let mut file = vec![0; BLOCK_BYTES];
-        for (i, (kind, content)) in sections.into_iter().enumerate() {
+        for (i, (kind, content)) in sections.enumerate() {
             let at = TABLE_OFFSET + i * TABLE_ENTRY_BYTES;
             header.put(at, &(kind as u16).to_le_bytes());
             header.put(at + 4, &crc32fast::hash(content).to_le_bytes());

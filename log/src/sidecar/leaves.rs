@@ -2,7 +2,7 @@
 
 use crate::env::{DiskFile, read_exact_at};
 
-use super::{SectionKind, SidecarError};
+use super::{LEAF_BYTES, SidecarError};
 
 /// Leaf hashes read at once.
 const BLOCK_LEAVES: u64 = 2048;
@@ -26,8 +26,8 @@ impl<'a> Leaves<'a> {
 
     fn read_block(&mut self) -> Result<(), SidecarError> {
         let count = (self.end - self.next).min(BLOCK_LEAVES);
-        let mut block = vec![[0; SectionKind::Leaves.width() as usize]; count as usize];
-        let offset = self.leaves_at + self.next * SectionKind::Leaves.width();
+        let mut block = vec![[0; LEAF_BYTES as usize]; count as usize];
+        let offset = self.leaves_at + self.next * LEAF_BYTES;
         read_exact_at(self.file, block.as_flattened_mut(), offset).map_err(SidecarError::Io)?;
         self.next += count;
         self.block = block.into_iter();

@@ -1,7 +1,8 @@
 use super::*;
 use crate::block::BlockWriter;
 use crate::env::{RealDisk, read_file, write_all_at, write_replace};
-use crate::ids::{Incarnation, ZoneId};
+use crate::event::{About, Term};
+use crate::ids::{Incarnation, Inode, ZoneId};
 use crate::merkle;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -23,6 +24,13 @@ fn time(i: u64) -> CommitTime {
     CommitTime(1000 + 10 * i)
 }
 
+/// Of every third record the same, and one inode that most have in common.
+fn about(i: u64) -> About {
+    let mut inodes = vec![Inode(1), Inode(1000 + i), Inode(900_000_000 + i % 7)];
+    inodes.drain(..usize::from(i.is_multiple_of(5)));
+    About { inodes, terms: vec![Term(i % 3), Term(9)] }
+}
+
 struct Fixture {
     path: PathBuf,
     _dir: tempfile::TempDir,
@@ -38,7 +46,7 @@ impl Fixture {
         let fx = Fixture::empty();
         let mut builder = SidecarBuilder::new(IDENTITY, FIRST);
         for i in 0..records {
-            builder.push(offset(i), time(i), leaf(i)).unwrap();
+            builder.push(offset(i), time(i), leaf(i), &about(i)).unwrap();
         }
         builder.write(&RealDisk, &fx.path, END).unwrap();
         fx
@@ -138,7 +146,7 @@ fn every_bit_flipped_behind_the_header_is_found_by_the_full_check() {
 fn a_file_cut_at_any_length_or_longer_is_refused() {
     let fx = Fixture::with_records(3);
     let whole = fx.bytes();
-    for length in 0..whole.len() {
+    for length in (0..BLOCK_BYTES).step_by(31).chain(BLOCK_BYTES..whole.len()) {
         fx.replace(&whole[..length]);
         let error = fx.open().unwrap_err();
         assert!(matches!(error, SidecarError::Header(_) | SidecarError::Damaged(_)), "length {length}");
@@ -173,9 +181,9 @@ fn offsets_and_times_that_cannot_be_are_errors_at_the_read() {
 #[test]
 fn the_builder_refuses_records_out_of_order() {
     let mut builder = SidecarBuilder::new(IDENTITY, FIRST);
-    builder.push(4096, CommitTime(5), leaf(0)).unwrap();
+    builder.push(4096, CommitTime(5), leaf(0), &about(0)).unwrap();
     for (offset, time) in [(4096, 6), (4000, 6), (4104, 5), (4104, 4)] {
-        let error = builder.push(offset, CommitTime(time), leaf(1)).unwrap_err();
+        let error = builder.push(offset, CommitTime(time), leaf(1), &about(1)).unwrap_err();
         assert!(matches!(error, SidecarError::OutOfOrder { seq } if seq == FIRST.next()));
     }
     let fx = Fixture::empty();
@@ -197,7 +205,7 @@ fn a_section_of_a_later_release_is_left_alone_but_checked() {
         &(content.len() as u64).to_le_bytes(),
     ]
     .concat();
-    let changes = [(SECTIONS_OFFSET, &4u32.to_le_bytes()[..]), (TABLE_OFFSET + 3 * TABLE_ENTRY_BYTES, &entry)];
+    let changes = [(SECTIONS_OFFSET, &9u32.to_le_bytes()[..]), (TABLE_OFFSET + 8 * TABLE_ENTRY_BYTES, &entry)];
     let mut bytes = resealed(&whole, &changes);
     bytes.extend_from_slice(content);
     fx.replace(&bytes);
@@ -215,9 +223,132 @@ fn writing_again_replaces_a_damaged_sidecar() {
     fx.replace(b"damaged");
     assert!(fx.open().is_err());
     let mut builder = SidecarBuilder::new(IDENTITY, FIRST);
-    (0..3).for_each(|i| builder.push(offset(i), time(i), leaf(i)).unwrap());
+    (0..3).for_each(|i| builder.push(offset(i), time(i), leaf(i), &about(i)).unwrap());
     builder.write(&RealDisk, &fx.path, END).unwrap();
     assert_eq!(fx.bytes(), whole, "the same records give the same bytes");
+}
+
+fn about_inode(sidecar: &Sidecar, inode: u64) -> Vec<u32> {
+    sidecar.records_about(Inode(inode)).unwrap().into_iter().collect()
+}
+
+fn with_term(sidecar: &Sidecar, term: u64) -> Vec<u32> {
+    sidecar.records_with(Term(term)).unwrap().into_iter().collect()
+}
+
+/// Few records in one block, and enough for many blocks and groups that go on in the next one.
+#[test]
+fn records_are_found_by_what_they_are_about() {
+    for records in [1, 3, 6, 40, 3000] {
+        let sidecar = Fixture::with_records(records).open().unwrap();
+        let all: Vec<About> = (0..records).map(about).collect();
+        let places = |has: &dyn Fn(&About) -> bool| -> Vec<u32> {
+            (0u32..).zip(&all).filter(|(_, about)| has(about)).map(|(place, _)| place).collect()
+        };
+        let own = (990..1010).chain(1000 + records - 10..1000 + records + 10);
+        for inode in own.chain([1, 2, 500, 5_000_000, u64::MAX]).chain(899_999_999..900_000_009) {
+            assert_eq!(about_inode(&sidecar, inode), places(&|a| a.inodes.contains(&Inode(inode))), "inode {inode}");
+        }
+        for term in [0, 1, 2, 3, 8, 9, 10, u64::MAX] {
+            assert_eq!(with_term(&sidecar, term), places(&|a| a.terms.contains(&Term(term))), "term {term}");
+        }
+        let mut gathered = Gathered::default();
+        all.iter().for_each(|about| gathered.push(about));
+        assert!(sidecar.says(&gathered).unwrap());
+        let mut other = Gathered::default();
+        all.iter().skip(1).for_each(|about| other.push(about));
+        other.push(&About { inodes: vec![Inode(5)], terms: vec![] });
+        assert!(!sidecar.says(&other).unwrap());
+    }
+}
+
+#[test]
+fn many_terms_take_many_blocks_of_the_directory() {
+    let fx = Fixture::empty();
+    let mut builder = SidecarBuilder::new(IDENTITY, FIRST);
+    let records = 1000;
+    for i in 0..records {
+        let about = About { inodes: vec![], terms: vec![Term(10 * i), Term(10 * i + 3)] };
+        builder.push(offset(i), time(i), leaf(i), &about).unwrap();
+    }
+    builder.write(&RealDisk, &fx.path, END).unwrap();
+    let sidecar = fx.open().unwrap();
+    for i in 0..records {
+        assert_eq!(with_term(&sidecar, 10 * i), [i as u32]);
+        assert_eq!(with_term(&sidecar, 10 * i + 3), [i as u32]);
+        assert_eq!(with_term(&sidecar, 10 * i + 5), [0; 0]);
+    }
+    assert_eq!(about_inode(&sidecar, 1), [0; 0], "a segment that is about no inode");
+}
+
+/// Whoever asks has the answer of the whole sidecar or an error.
+#[test]
+fn no_flipped_bit_hides_a_record() {
+    let fx = Fixture::with_records(9);
+    let whole = fx.bytes();
+    let answers = |sidecar: &Sidecar| {
+        let inodes = [1, 1000, 1008, 900_000_003, 900_000_006, 7].map(|inode| sidecar.records_about(Inode(inode)));
+        let terms = [0, 1, 2, 9, 4].map(|term| sidecar.records_with(Term(term)));
+        inodes.into_iter().chain(terms).collect::<Vec<_>>()
+    };
+    let right: Vec<_> = answers(&fx.open().unwrap()).into_iter().map(Result::unwrap).collect();
+    let mut refused = 0;
+    for bit in BLOCK_BYTES * 8..whole.len() * 8 {
+        fx.put(bit / 8, &[whole[bit / 8] ^ 1 << (bit % 8)]);
+        for (answer, right) in answers(&fx.open().unwrap()).into_iter().zip(&right) {
+            match answer {
+                Ok(answer) => assert_eq!(answer, *right, "bit {bit}"),
+                Err(SidecarError::Damaged(_)) => refused += 1,
+                Err(error) => panic!("bit {bit}: {error}"),
+            }
+        }
+        fx.put(bit / 8, &[whole[bit / 8]]);
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
+/// What is written is read by every later release: another byte here is another format.
+#[test]
+fn the_bytes_of_the_index_are_frozen() {
+    let mut gathered = Gathered::default();
+    (0..200).for_each(|i| gathered.push(&about(i)));
+    let crcs = gathered.sections(FIRST).map(|(kind, bytes)| (kind as u16, bytes.len(), crc32fast::hash(&bytes)));
+    let frozen = [
+        (4, 84, 179_302_065),
+        (5, 463, 587_734_037),
+        (6, 1058, 1_948_326_807),
+        (7, 12, 2_143_436_230),
+        (8, 320, 2_472_280_718),
+    ];
+    assert_eq!(crcs, frozen);
+}
+
+/// A sidecar as releases wrote it that did not know what records are about.
+#[test]
+fn a_sidecar_without_history_still_tells_offsets_and_times() {
+    let fx = Fixture::with_records(3);
+    let whole = fx.bytes();
+    let sidecar = fx.open().unwrap();
+    let end = sidecar.sections[2].offset + sidecar.sections[2].length;
+    let zeros = [0; 5 * TABLE_ENTRY_BYTES];
+    let changes = [(SECTIONS_OFFSET, &3u32.to_le_bytes()[..]), (TABLE_OFFSET + 3 * TABLE_ENTRY_BYTES, &zeros)];
+    fx.replace(&resealed(&whole, &changes)[..end.next_multiple_of(SECTION_ALIGN) as usize]);
+    let sidecar = fx.open().unwrap();
+    sidecar.check_all().unwrap();
+    assert_eq!(sidecar.offset_of(FIRST).unwrap(), Some(offset(0)));
+    assert!(!sidecar.has_history());
+    assert!(matches!(sidecar.records_about(Inode(1)), Err(SidecarError::Missing)));
+    assert!(matches!(sidecar.records_with(Term(9)), Err(SidecarError::Missing)));
+}
+
+#[test]
+fn some_of_the_sections_of_history_are_damage() {
+    let fx = Fixture::with_records(3);
+    let whole = fx.bytes();
+    for section in 3..8 {
+        fx.replace(&resealed(&whole, &[(TABLE_OFFSET + section * TABLE_ENTRY_BYTES, &900u16.to_le_bytes())]));
+        assert!(matches!(fx.open(), Err(SidecarError::Damaged(_))), "section {section}");
+    }
 }
 
 proptest! {
@@ -257,5 +388,42 @@ proptest! {
         let _ = sidecar.offset_of(FIRST);
         let found = sidecar.seq_at_or_before(CommitTime(at));
         prop_assert!(found.is_err() || found.is_ok_and(|seq| seq.is_none_or(|s| s >= FIRST && s <= sidecar.last_seq())));
+    }
+
+    /// Blocks of anything at all whose checksums hold: a typed error or an answer within the segment.
+    #[test]
+    fn sealed_blocks_of_any_bytes_never_panic(
+        contents in proptest::collection::vec(proptest::collection::vec(0u8..40, 1..60), 4),
+        entry in proptest::collection::vec(any::<u8>(), 20),
+        inode in 0..60u64,
+    ) {
+        let kinds = [SectionKind::Postings, SectionKind::PostingsIndex, SectionKind::InodeFilter, SectionKind::Terms];
+        let fx = Fixture::empty();
+        let mut file = Vec::new();
+        let mut sections = Vec::new();
+        for (kind, content) in kinds.into_iter().zip(&contents) {
+            let mut writer = blocks::BlocksWriter::new(FIRST, kind);
+            match kind {
+                // Bits that are all set let every inode pass.
+                SectionKind::InodeFilter => writer.push(&[0xff; 60]),
+                SectionKind::Terms => writer.push(&[&[0; 7][..], &content[..1], &entry[8..]].concat()),
+                _ => writer.push(content),
+            }
+            let (bytes, offset) = (writer.finish(), file.len() as u64);
+            sections.push(blocks::Blocks { first_seq: FIRST, kind, offset, length: bytes.len() as u64 });
+            file.extend_from_slice(&bytes);
+        }
+        fx.replace(&file);
+        let file = RealDisk.open(&fx.path, OpenMode::Read).unwrap();
+        let [of_inodes, sparse, filter, directory] = sections[..] else { unreachable!() };
+        let postings = postings::Postings { postings: of_inodes, sparse, filter, records: 9 };
+        let mut places = Vec::new();
+        let found = postings.find(&*file, Inode(inode), |place| places.push(place));
+        prop_assert!(places.iter().all(|place| *place < 9) && (found.is_err() || places.is_sorted()));
+        let bitmaps = bitmaps::Bitmaps { directory, offset: 0, length: 40, records: 9 };
+        for term in 0..40 {
+            let _ = bitmaps.find(&*file, Term(term << 56));
+        }
+        let _ = bitmaps.all(&*file);
     }
 }

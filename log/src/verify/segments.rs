@@ -227,7 +227,7 @@ impl Verifier<'_> {
                     tree.push(leaf);
                 }
                 self.report.records += 1;
-                beside.compare(self, found, leaf);
+                beside.compare(self, found, &record, leaf);
                 self.observer.record(&record);
                 Ok(())
             }

@@ -3,18 +3,21 @@
 use super::{Fault, Verifier, sidecar_file};
 use crate::cursor::Found;
 use crate::ids::Seq;
-use crate::sidecar::{SegmentEnd, Sidecar, SidecarError};
+use crate::record::Record;
+use crate::sidecar::{Gathered, SegmentEnd, Sidecar, SidecarError};
 
 /// The sidecar of the segment being walked. One finding is enough: it is written anew as a whole.
 pub(super) struct Beside {
     sidecar: Option<Sidecar>,
     first: Seq,
+    /// What the segment's records are about.
+    gathered: Gathered,
 }
 
 impl Beside {
     /// Of a segment that has none yet.
     pub(super) fn none() -> Beside {
-        Beside { sidecar: None, first: Seq::ZERO }
+        Beside { sidecar: None, first: Seq::ZERO, gathered: Gathered::default() }
     }
 
     pub(super) fn open(verifier: &mut Verifier<'_>, first: Seq) -> Beside {
@@ -25,7 +28,10 @@ impl Beside {
         let bytes = verifier.bytes_of(&name);
         verifier.done(bytes);
         match checked {
-            Ok(sidecar) => return Beside { sidecar: Some(sidecar), first },
+            Ok(sidecar) => {
+                let gathered = Gathered::default();
+                return Beside { sidecar: Some(sidecar), first, gathered };
+            }
             Err(SidecarError::Missing) => verifier.report.sidecars_missing += 1,
             Err(error) => {
                 let why =
@@ -33,7 +39,7 @@ impl Beside {
                 verifier.found(name, 0, None, Fault::Sidecar(why));
             }
         }
-        Beside { sidecar: None, first }
+        Beside { first, ..Beside::none() }
     }
 
     fn differs(&mut self, verifier: &mut Verifier<'_>, seq: Option<Seq>, what: &'static str) {
@@ -42,8 +48,9 @@ impl Beside {
     }
 
     /// Compares the entry of a record.
-    pub(super) fn compare(&mut self, verifier: &mut Verifier<'_>, found: &Found, leaf: [u8; 32]) {
+    pub(super) fn compare(&mut self, verifier: &mut Verifier<'_>, found: &Found, record: &Record, leaf: [u8; 32]) {
         let Some(sidecar) = &self.sidecar else { return };
+        self.gathered.push(&record.about());
         let (seq, time) = (found.prefix().seq, found.prefix().commit_time);
         let differs = if !sidecar.offset_of(seq).is_ok_and(|at| at.map(u64::from) == Some(found.offset)) {
             "offset"
@@ -64,6 +71,9 @@ impl Beside {
             end.is_some_and(|(bytes, last_prefix_crc)| sidecar.segment_end() == SegmentEnd { bytes, last_prefix_crc });
         if sidecar.last_seq().next() != next || !ends {
             self.differs(verifier, None, "end");
+        } else if self.gathered.records() == sidecar.records() && !sidecar.says(&self.gathered).is_ok_and(|same| same) {
+            // Where a record is damaged, nothing can be said of what it was about.
+            self.differs(verifier, None, "index of its records");
         }
     }
 }

@@ -11,6 +11,8 @@ mod fuzzing;
 #[cfg(test)]
 mod group_commit;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod lying_disk;
 #[cfg(test)]
 mod power_cut;
