@@ -84,5 +84,6 @@ codes! {
         Unlink = 27, "unlink";
         Rmdir = 28, "rmdir";
         Log = 29, "log";
+        Watch = 30, "watch";
     }
 }
