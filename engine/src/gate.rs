@@ -94,6 +94,16 @@ impl Dispatch {
         result
     }
 
+    pub(crate) fn has_gate(&self) -> bool {
+        self.gate.read().is_some()
+    }
+
+    /// Asks the gate alone: for what is part of a call that is let through already.
+    pub(crate) fn check(&self, call: &Call<'_>) -> Result<()> {
+        let gate = self.gate.read().clone();
+        gate.map_or(Ok(()), |gate| gate.check(call))
+    }
+
     /// What the engine does of itself passes no gate.
     pub(crate) fn internal(rank: Rank) -> Authorized {
         Authorized { rank }

@@ -30,6 +30,7 @@ mod node;
 mod path;
 mod unfinished;
 mod view;
+pub mod watch;
 pub mod zone;
 
 pub use caller::{Caller, IDENTITY_BYTES_MAX};

@@ -41,6 +41,16 @@ pub const READ_BYTES_MAX: usize = 64 << 20;
 pub const DEPTH_MAX: usize = 2048;
 /// How often a sequencer's turn is tried with fresh loads before the caller is told to come again.
 pub const TURN_RETRIES_MAX: usize = 1000;
+/// Events that a new tail may tell before it is granted more.
+pub const TAIL_CREDIT_EVENTS: u64 = 1024;
+/// And bytes of them.
+pub const TAIL_CREDIT_BYTES: u64 = 1 << 20;
+/// Records that a tail filters before it tells how far it is.
+pub const TAIL_PROGRESS_RECORDS: u64 = 4096;
+/// A tail that is asked tells how far it is at least this often.
+pub const TAIL_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// Directories of which a tail of a subtree keeps whether they are in it.
+pub const SUBTREE_DIRECTORIES_MAX: usize = 16_384;
 /// Kinds of refusal counted for one actor in one second; the rest is one number.
 pub const REFUSAL_KINDS_PER_ACTOR_MAX: usize = 32;
 /// Actors whose refusals are counted in one second.

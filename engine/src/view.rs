@@ -119,6 +119,16 @@ impl View {
         self.at
     }
 
+    /// The rows that this view reads.
+    pub(crate) fn rows(&self) -> &TableView {
+        &self.tables
+    }
+
+    /// What a target names; a symlink in the last place is followed.
+    pub(crate) fn inode_of(&self, target: Target<'_>) -> Result<Inode> {
+        Ok(answer(resolve(&self.tables, target, true))?.inode)
+    }
+
     /// Takes a reading call through gate and hooks. Only a denial is an event.
     fn call<T>(
         &self,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::env::DiskFile;
 use crate::ids::{Seq, ZoneIdentity};
-use crate::record::{BadBody, BadPrefix, Expected, PREFIX_BYTES, Prefix, Record, Seed, UnverifiedBody};
+use crate::record::{BadBody, BadPrefix, Expected, PREFIX_BYTES, Prefix, Record, Seed, UnverifiedBody, decode_meta};
 
 /// Bytes read ahead of the cursor.
 const READ_AHEAD_BYTES: usize = 256 << 10;
@@ -68,6 +68,13 @@ impl Cursor {
         Cursor { file, identity, seed, offset, next, previous_crc, window: Window::default() }
     }
 
+    /// Reads `bytes` ahead, where the usual would bring more than is there to be read.
+    #[must_use]
+    pub fn reading_ahead(mut self, bytes: usize) -> Cursor {
+        self.window.ahead = bytes;
+        self
+    }
+
     /// Where the next record is expected.
     #[must_use]
     pub fn offset(&self) -> u64 {
@@ -87,13 +94,7 @@ impl Cursor {
 
     /// The record here, its body not checked, without moving.
     pub fn peek(&mut self) -> io::Result<Result<Found, BadPrefix>> {
-        let head = self.window.at(&*self.file, self.offset, PREFIX_BYTES)?;
-        let Some(head) = head.first_chunk::<PREFIX_BYTES>() else {
-            let zeros = head.iter().all(|b| *b == 0);
-            return Ok(Err(if zeros { BadPrefix::Zeros } else { BadPrefix::Short }));
-        };
-        let expected = Expected { identity: self.identity, seq: Some(self.next), previous_crc: self.previous_crc };
-        let prefix = match Prefix::check(head, &self.seed, &expected) {
+        let prefix = match self.prefix_here()? {
             Ok(prefix) => prefix,
             Err(bad) => return Ok(Err(bad)),
         };
@@ -106,11 +107,57 @@ impl Cursor {
         Ok(Ok(Found { offset: self.offset, body: UnverifiedBody { prefix, bytes } }))
     }
 
+    fn prefix_here(&mut self) -> io::Result<Result<Prefix, BadPrefix>> {
+        let head = self.window.at(&*self.file, self.offset, PREFIX_BYTES)?;
+        let Some(head) = head.first_chunk::<PREFIX_BYTES>() else {
+            let zeros = head.iter().all(|b| *b == 0);
+            return Ok(Err(if zeros { BadPrefix::Zeros } else { BadPrefix::Short }));
+        };
+        let expected = Expected { identity: self.identity, seq: Some(self.next), previous_crc: self.previous_crc };
+        Ok(Prefix::check(head, &self.seed, &expected))
+    }
+
     /// Moves behind a record that [`Cursor::peek`] gave.
     pub fn pass(&mut self, found: &Found) {
-        self.offset = found.end();
-        self.next = found.prefix().seq.next();
-        self.previous_crc = Some(found.prefix().crc);
+        self.pass_prefix(found.prefix());
+    }
+
+    fn pass_prefix(&mut self, prefix: &Prefix) {
+        self.offset += prefix.record_bytes() as u64;
+        self.next = prefix.seq.next();
+        self.previous_crc = Some(prefix.crc);
+    }
+
+    /// The next record's prefix; what stands behind it is not looked at and may not be there.
+    pub fn next_prefix(&mut self) -> io::Result<Result<Prefix, BadPrefix>> {
+        let prefix = self.prefix_here()?;
+        if let Ok(prefix) = &prefix {
+            self.pass_prefix(prefix);
+        }
+        Ok(prefix)
+    }
+
+    /// The next record, decoded, its payload neither read nor checked: for those who want facts, not content.
+    pub fn next_meta(&mut self) -> io::Result<Result<(Record, Prefix), BadRecord>> {
+        let prefix = match self.prefix_here()? {
+            Ok(prefix) => prefix,
+            Err(bad) => return Ok(Err(bad.into())),
+        };
+        let length = prefix.meta_length as usize;
+        let meta = self.window.at(&*self.file, self.offset + PREFIX_BYTES as u64, length)?;
+        if meta.len() < length {
+            return Ok(Err(BadPrefix::Short.into()));
+        }
+        if crc32fast::hash(meta) != prefix.meta_crc {
+            return Ok(Err(BadBody::MetaCrc.into()));
+        }
+        match decode_meta(&prefix, meta) {
+            Ok(record) => {
+                self.pass_prefix(&prefix);
+                Ok(Ok((record, prefix)))
+            }
+            Err(bad) => Ok(Err(bad.into())),
+        }
     }
 
     /// The next record with its checksums held, or why there is none here.

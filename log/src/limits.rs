@@ -44,6 +44,25 @@ pub const HISTORY_SCAN_BYTES: usize = 16 << 10;
 pub const HISTORY_RECORD_BYTES: usize = 1 << 10;
 /// Segment files held open for reading.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
+/// Tails of one log; more are told that it is busy.
+pub const TAILS_MAX: usize = 1024;
+/// Newest records kept decoded for all tails.
+pub const TAIL_WINDOW_RECORDS_MAX: usize = 8192;
+/// And their bytes; a tail that falls out of either reads from the segments by itself.
+pub const TAIL_WINDOW_BYTES_MAX: usize = 16 << 20;
+/// What a decoded record takes beyond its meta, about.
+pub const TAIL_RECORD_BYTES: usize = 512;
+/// Records that a tail takes at once, or reads into the window at once.
+pub const TAIL_BATCH_RECORDS_MAX: usize = 256;
+/// And their bytes; a single record may be larger.
+pub const TAIL_BATCH_BYTES_MAX: usize = 64 << 10;
+/// Bytes that a tail reads ahead of itself in a segment.
+pub const TAIL_READ_BYTES: usize = 64 << 10;
+/// Least time between two awakenings of those who wait for the flushed mark, for each of them: what waiting tails cost
+/// has a bound, however many there are and however often the mark moves.
+pub const FOLLOWER_PACE: Duration = Duration::from_micros(100);
+/// And the most that their number makes of it.
+pub const FOLLOWER_PACE_MAX: Duration = Duration::from_millis(20);
 
 const _: () = assert!(
     INFLIGHT_BYTES_MAX >= (RECORD_PAYLOAD_BYTES_MAX + RECORD_META_BYTES_MAX + 4096 + APPEND_BATCH_BYTES_MAX) as u64

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use nexus_log::env::{DirLock, Env};
 use nexus_log::event::Reason;
@@ -85,6 +86,8 @@ struct Inner {
     upkeep: Mutex<UpkeepState>,
     work: Condvar,
     relief: Condvar,
+    /// Signalled when the zone has opened itself again.
+    reopened: (Mutex<()>, Condvar),
 }
 
 #[derive(Default)]
@@ -146,6 +149,22 @@ impl Zone {
     #[must_use]
     pub fn life(&self) -> u64 {
         self.inner.core().life
+    }
+
+    /// Sleeps until the zone is in another life than `life`, at most for `timeout`. Says whether it is.
+    pub(crate) fn wait_reopened(&self, life: u64, timeout: Duration) -> bool {
+        let (lock, reopened) = &self.inner.reopened;
+        let mut guard = lock.lock();
+        while self.life() == life {
+            if reopened.wait_for(&mut guard, timeout).timed_out() {
+                return self.life() != life;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn boot_ns(&self) -> u64 {
+        self.inner.env.clock.boot_ns()
     }
 
     /// The log itself, for reading history.

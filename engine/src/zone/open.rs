@@ -112,6 +112,7 @@ impl Zone {
             upkeep: Mutex::default(),
             work: Condvar::new(),
             relief: Condvar::new(),
+            reopened: Default::default(),
         });
         for done in [inner.record_opening(&report), inner.sweep_orphans()] {
             match done {
@@ -290,6 +291,11 @@ impl Inner {
             opened.log.hold(Arc::clone(lock));
         }
         *slot = Arc::new(core_of(opened, Arc::clone(&old.tables), old.life + 1)?);
+        drop(slot);
+        // Under the lock, so that who is about to sleep sees the new life.
+        let (lock, reopened) = &self.reopened;
+        let _about_to_sleep = lock.lock();
+        reopened.notify_all();
         Ok(())
     }
 }

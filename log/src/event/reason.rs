@@ -84,6 +84,7 @@ codes! {
         Unlink = 27, "unlink";
         Rmdir = 28, "rmdir";
         Log = 29, "log";
+        Watch = 30, "watch";
         Batch = 31, "batch";
         Punch = 32, "punch";
         MakeNode = 33, "mknod";

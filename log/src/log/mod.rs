@@ -19,6 +19,7 @@ mod open;
 mod read;
 mod seal;
 mod segments;
+mod tail;
 mod ticker;
 mod wait;
 
@@ -45,6 +46,8 @@ pub use open::{Cut, OpenError, Opened, RecoveryReport, SEGMENTS};
 pub use read::{ReadError, RecordReader};
 pub(crate) use seal::leaf_of;
 use segments::Segments;
+pub use tail::{Ended, FileTail, FileTailError, LogTail, Told, TooManyTails, Waited};
+use tail::{Followers, Recent};
 use ticker::Ticker;
 
 /// Who writes batches.
@@ -110,6 +113,10 @@ struct Shared {
     /// Who waits for a batch sleeps on the one of its parity: the batch that is being written, or the next. So the end
     /// of a batch wakes those who are in it, and of the others only the one who writes next.
     batch_done: [Condvar; 2],
+    /// Who waits for the flushed mark to move, whatever the batch.
+    followers: Followers,
+    /// The newest records, decoded for all tails.
+    recent: Recent,
     /// Signalled when the ticker has something to do.
     work: Condvar,
     flushed: AtomicU64,
@@ -141,6 +148,8 @@ struct Queue {
     witnessed: Seq,
     ticker_idle: bool,
     closing: bool,
+    /// A follower sleeps until the flushed mark moves.
+    scouted: bool,
 }
 
 impl Log {

@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::inspect::{RecoveryPlan, inspect, open_watermark, walk};
 use super::locate::header_block;
 use super::segments::{Index, Segment, Segments};
+use super::tail::{Followers, Recent};
 use super::ticker::Ticker;
 use super::{Driver, Log, LogOptions, Queue, Shared};
 use crate::appender::{Appender, Tail, create_segment};
@@ -174,6 +175,7 @@ impl Log {
             witnessed: plan.last,
             ticker_idle: false,
             closing: false,
+            scouted: false,
         };
         let segment = Segment::new(plan.file, header, Index::Memory(RwLock::new(plan.index)));
         let shared = Arc::new(Shared {
@@ -185,6 +187,8 @@ impl Log {
             options,
             queue: Mutex::new(queue),
             batch_done: [Condvar::new(), Condvar::new()],
+            followers: Followers::default(),
+            recent: Recent::default(),
             work: Condvar::new(),
             flushed: AtomicU64::new(plan.last.0),
             space_budget: AtomicI64::new(0),
@@ -212,6 +216,7 @@ impl Log {
         if let Some(ticker) = &self.ticker {
             ticker.stop();
         }
+        self.shared.end_followers();
         self.shared.seal_all();
         self.shared.witness(true);
         Ok(())

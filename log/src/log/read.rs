@@ -81,7 +81,8 @@ impl Log {
     /// Records from `from` up to what is flushed now, in order.
     #[must_use]
     pub fn records(&self, from: Seq) -> RecordReader {
-        RecordReader { log: self.clone(), next: from.max(self.first()), until: self.flushed().next(), walk: None }
+        let (next, until) = (from.max(self.first()), self.flushed().next());
+        RecordReader { log: self.clone(), next, until, walk: None, ahead: None }
     }
 
     /// One record.
@@ -150,6 +151,8 @@ pub struct RecordReader {
     next: Seq,
     until: Seq,
     walk: Option<Walk>,
+    /// Bytes read ahead; the cursor's usual where absent.
+    ahead: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -171,24 +174,28 @@ impl RecordReader {
             let offset = shared.offset_in(&segment, self.next)?;
             let file = Arc::clone(&segment.file);
             let cursor = Cursor::new(file, shared.identity, segment.header.seed(), offset, self.next, None);
+            let cursor = match self.ahead {
+                Some(bytes) => cursor.reading_ahead(bytes),
+                None => cursor,
+            };
             self.walk = Some(Walk { cursor, segment: segment.header.first, until: until.min(self.until) });
         }
         Ok(self.walk.as_mut().expect("set above"))
     }
 
-    fn read(&mut self) -> Result<Record, ReadError> {
+    fn read<T>(&mut self, read: Read<T>) -> Result<T, ReadError> {
         let seq = self.next;
         let walk = self.walk()?;
         let offset = walk.cursor.offset();
-        match walk.cursor.next_record().map_err(ReadError::Io)? {
+        match read(&mut walk.cursor).map_err(ReadError::Io)? {
             Ok(record) => Ok(record),
             Err(why) => Err(ReadError::damage(seq, walk.segment, offset, why)),
         }
     }
 
     /// As `read`; where a damaged sidecar led astray, the segment is walked instead.
-    fn read_surely(&mut self) -> Result<Record, ReadError> {
-        let result = self.read();
+    fn read_surely<T>(&mut self, read: Read<T>) -> Result<T, ReadError> {
+        let result = self.read(read);
         if !result.as_ref().is_err_and(ReadError::may_be_misled) {
             return result;
         }
@@ -198,19 +205,43 @@ impl RecordReader {
             return result;
         }
         self.walk = None;
-        self.read()
+        self.read(read)
+    }
+
+    fn step<T>(&mut self, read: Read<T>) -> Option<Result<T, ReadError>> {
+        if self.next >= self.until {
+            return None;
+        }
+        let record = self.read_surely(read);
+        self.next = if record.is_ok() { self.next.next() } else { self.until };
+        Some(record)
+    }
+
+    /// Is `seq` what it reads next? False at its end.
+    pub(super) fn is_at(&self, seq: Seq) -> bool {
+        self.next == seq && self.next < self.until
+    }
+
+    /// Reads no more ahead than this.
+    pub(super) fn reading_ahead(mut self, bytes: usize) -> RecordReader {
+        self.ahead = Some(bytes);
+        self
+    }
+
+    /// As [`Iterator::next`], with the payload neither read nor checked; tells the bytes of the record's meta too.
+    pub(super) fn next_meta(&mut self) -> Option<Result<(Record, usize), ReadError>> {
+        let next = self.step(Cursor::next_meta)?;
+        Some(next.map(|(record, prefix)| (record, prefix.meta_length as usize)))
     }
 }
+
+/// What is read of the record at a cursor.
+type Read<T> = fn(&mut Cursor) -> io::Result<Result<T, BadRecord>>;
 
 impl Iterator for RecordReader {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.until {
-            return None;
-        }
-        let record = self.read_surely();
-        self.next = if record.is_ok() { self.next.next() } else { self.until };
-        Some(record)
+        self.step(Cursor::next_record)
     }
 }

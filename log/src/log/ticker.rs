@@ -32,6 +32,7 @@ impl Ticker {
     pub(super) fn stop(&self) {
         self.shared.queue.lock().closing = true;
         self.shared.work.notify_all();
+        self.shared.followers.tell_scout();
         if let Some(thread) = self.thread.lock().take() {
             thread.join().expect("the log's thread does not panic");
         }
@@ -96,6 +97,7 @@ impl Shared {
                 self.batch_done.iter().for_each(|waiting| {
                     waiting.notify_all();
                 });
+                self.followers.tell_scout();
             }
         }
     }

@@ -62,6 +62,7 @@ impl Shared {
         queue.taken = 0;
         queue.batches += 1;
         let (finished, poisoned) = (queue.batches - 1, queue.poisoned.is_some());
+        let scouted = std::mem::take(&mut queue.scouted);
         drop(queue);
         // The next batch begins before those of this one are told.
         let next = &self.batch_done[(finished + 1) % 2];
@@ -71,6 +72,9 @@ impl Shared {
             next.notify_one();
         }
         self.batch_done[finished % 2].notify_all();
+        if scouted {
+            self.followers.tell_scout();
+        }
     }
 
     fn publish(&self, queue: &mut Queue, batch: &[Arc<Draft>], done: &BatchDone) {

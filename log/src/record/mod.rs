@@ -11,7 +11,8 @@
 //!
 //! Invariants:
 //! 1. Salts are random and leave the engine in no answer: they blind the CRCs and the hashes of short content.
-//! 2. A [`Record`] exists only for bytes whose every checksum held.
+//! 2. A [`Record`] exists only for bytes whose every checksum held; the payload's may be left to whoever reads content,
+//!    which is checked chunk by chunk.
 
 mod draft;
 mod prefix;

@@ -21,6 +21,10 @@ mod reading;
 #[cfg(test)]
 mod recovery_cases;
 #[cfg(test)]
+mod tail;
+#[cfg(test)]
+mod tail_files;
+#[cfg(test)]
 mod verifying;
 #[cfg(test)]
 mod zone;

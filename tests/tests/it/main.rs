@@ -8,4 +8,5 @@ mod damage;
 mod power;
 mod space;
 mod syscalls;
+mod tail;
 mod threads;
