@@ -22,6 +22,7 @@
 mod caller;
 mod decide;
 mod error;
+pub mod find;
 pub mod gate;
 pub mod limits;
 mod lookup;

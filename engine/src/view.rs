@@ -98,7 +98,7 @@ pub(crate) fn read_error(error: ReadError) -> Error {
     Error::new(kind, "the log cannot be read there").because(error)
 }
 
-fn answer<T>(result: std::result::Result<T, Stop<StoreError>>) -> Result<T> {
+pub(crate) fn answer<T>(result: std::result::Result<T, Stop<StoreError>>) -> Result<T> {
     result.map_err(|stop| match stop {
         Stop::Refused(error) => error,
         Stop::Miss(error) => store_error(error),
@@ -117,8 +117,16 @@ impl View {
         self.at
     }
 
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    pub(crate) fn tables(&self) -> &TableView {
+        &self.tables
+    }
+
     /// Takes a reading call through gate and hooks. Only a denial is an event.
-    fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         caller: &Caller,
         syscall: Syscall,

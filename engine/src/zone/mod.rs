@@ -17,6 +17,7 @@ mod calls;
 mod commit;
 pub(crate) mod errors;
 mod keeper;
+mod locks;
 mod open;
 mod refusals;
 mod staging;
