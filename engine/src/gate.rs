@@ -76,6 +76,11 @@ impl Dispatch {
         *self.hooks.write() = hooks.into();
     }
 
+    /// The gate by itself, for calls that find things which the caller did not name.
+    pub(crate) fn gate(&self) -> Option<Arc<dyn Gate>> {
+        self.gate.read().clone()
+    }
+
     /// Takes a call through. `seq_of` tells the position of its record from its reply.
     pub(crate) fn call<T>(
         &self,

@@ -23,6 +23,7 @@ mod caller;
 mod content;
 mod decide;
 mod error;
+pub mod find;
 pub mod gate;
 pub mod limits;
 mod lookup;

@@ -59,3 +59,39 @@ pub const REFUSAL_ACTORS_MAX: usize = 256;
 pub const REFUSAL_WINDOW: Duration = Duration::from_secs(1);
 /// How long a writer is held back for the tables before it is told `busy`.
 pub const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Entries of one page of a walk or of what a glob matches.
+pub const WALK_ENTRIES_MAX: usize = 65_536;
+/// Paths of one page of a walk, and attributes where they are asked for.
+pub const WALK_PAGE_BYTES_MAX: usize = 16 << 20;
+/// Entries that one page looks at; a page that matches little ends there and is shorter.
+pub const WALK_VISITS_MAX: usize = 1 << 20;
+/// Entries of one directory that a walk holds in memory at a time.
+pub const WALK_LISTED_MAX: usize = 512;
+/// Entries of all directories from the walk's base to where it stands that are held in memory.
+pub const WALK_BUFFERED_MAX: usize = 8 * WALK_LISTED_MAX;
+/// Directories below each other that a walk enters.
+pub const WALK_DEPTH_MAX: usize = 16_384;
+/// The place where a walk goes on, as bytes.
+pub const CURSOR_BYTES_MAX: usize = 1 << 20;
+/// Entries with attributes of one page of a listing.
+pub const READDIR_STAT_ENTRIES_MAX: usize = 8192;
+/// Pattern of a glob.
+pub const GLOB_BYTES_MAX: usize = 4096;
+/// Globs that say what one grep searches.
+pub const GREP_GLOBS_MAX: usize = 64;
+/// Regular expression, or text, of a grep.
+pub const GREP_PATTERN_BYTES_MAX: usize = 64 << 10;
+/// What a compiled expression may take.
+pub const GREP_REGEX_BYTES_MAX: usize = 16 << 20;
+/// Bytes that a search reads at once: a few chunks, so that no chunk is read for much less than it holds.
+pub const GREP_READ_BYTES: usize = 4 * CHUNK_BYTES_MAX;
+/// Longest line that is searched, its context included.
+pub const GREP_LINE_BYTES_MAX: usize = 8 << 20;
+/// Lines of context on either side of a match.
+pub const GREP_CONTEXT_LINES_MAX: usize = 1000;
+/// Places in one line that are told apart; the line is reported with the first of them.
+pub const GREP_RANGES_MAX: usize = 256;
+/// Requests of one vectored call.
+pub const VECTOR_REQUESTS_MAX: usize = 4096;
+/// Bytes that one vectored read answers, all its requests together.
+pub const READ_MANY_BYTES_MAX: usize = READ_BYTES_MAX;

@@ -129,8 +129,16 @@ impl View {
         Ok(answer(resolve(&self.tables, target, true))?.inode)
     }
 
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    pub(crate) fn tables(&self) -> &TableView {
+        &self.tables
+    }
+
     /// Takes a reading call through gate and hooks. Only a denial is an event.
-    fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         caller: &Caller,
         syscall: Syscall,

@@ -19,6 +19,7 @@ mod commit;
 mod copy;
 pub(crate) mod errors;
 mod keeper;
+mod locks;
 mod open;
 mod refusals;
 mod staging;

@@ -3,5 +3,6 @@
 
 mod copies;
 mod directory;
+mod find;
 mod refusals;
 mod requests;

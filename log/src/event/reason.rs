@@ -70,6 +70,10 @@ codes! {
         Readlink = 4, "readlink";
         GetXattr = 5, "getxattr";
         ListXattr = 6, "listxattr";
+        Walk = 7, "walk";
+        Glob = 8, "glob";
+        Grep = 9, "grep";
+        Access = 10, "access";
         Create = 16, "create";
         Mkdir = 17, "mkdir";
         Symlink = 18, "symlink";
@@ -89,5 +93,7 @@ codes! {
         Punch = 32, "punch";
         MakeNode = 33, "mknod";
         Copy = 34, "copy";
+        Lock = 36, "lock";
+        Unlock = 37, "unlock";
     }
 }
