@@ -23,11 +23,13 @@ mod reason;
 pub mod v1;
 
 pub use frame::{EventError, Frame, FrameIter, push_frame};
-pub use reason::{Reason, Syscall};
+pub use reason::{ReadPolicy, Reason, Syscall};
 pub use v1::{
-    AttributesSet, AuditGap, ChunkList, ContentStored, Context, DirectoryCreated, DirectoryRemoved, FileContent,
-    FileCreated, ForeignChunk, LinkName, Linked, OrphansReleased, Piece, Recovered, RefusalCount, RefusalsCounted,
-    Refused, Renamed, StoredChunk, SymlinkCreated, Truncated, Unlinked, Written, XattrRemoved, XattrSet, ZoneCreated,
+    AccessCount, Accessed, AttributesSet, AuditGap, ChunkList, ClockConfirmed, ClockHeld, ContentStored, Context,
+    DirectoryCreated, DirectoryRemoved, FileContent, FileCreated, ForeignChunk, LinkName, Linked, OrphansReleased,
+    Piece, PolicySet, Recovered, RefusalCount, RefusalsCounted, Refused, Renamed, StoredChunk, StrictAccess,
+    SymlinkCreated, TimeClosed, Truncated, Unlinked, UsageCount, UsageCounted, UsageCounts, Written, XattrRemoved,
+    XattrSet, ZoneCreated,
 };
 
 /// What a section is: a number that is never reused.
@@ -91,6 +93,11 @@ events! {
     ZoneCreated = 16, 1, "zone_created";
     Recovered = 17, 1, "recovered";
     AuditGap = 18, 1, "audit_gap";
+    TimeClosed = 19, 1, "time_closed";
+    ClockHeld = 20, 1, "clock_held";
+    ClockConfirmed = 21, 1, "clock_confirmed";
+    PolicySet = 22, 1, "policy_set";
+    UsageCounted = 23, 1, "usage_counted";
     FileCreated = 32, 1, "file_created";
     DirectoryCreated = 33, 1, "directory_created";
     SymlinkCreated = 34, 1, "symlink_created";
@@ -107,6 +114,7 @@ events! {
     OrphansReleased = 51, 1, "orphans_released";
     Refused = 64, 1, "refused";
     RefusalsCounted = 65, 1, "refusals_counted";
+    Accessed = 66, 1, "accessed";
 }
 
 impl Context {

@@ -7,6 +7,7 @@
 pub mod content;
 mod entries;
 mod rows;
+mod zone;
 
 use nexus_log::event::Event;
 use nexus_log::ids::{Body, Inode};
@@ -18,7 +19,7 @@ use rows::Rows;
 
 use crate::loads::Prior;
 use crate::put::WriteSet;
-use crate::row::{ChunkRow, Content, FileKind, InodeRow, SettingsRow, TimesRow};
+use crate::row::{ChunkRow, ClockRow, Content, FileKind, InodeRow, SettingsRow, TimesRow};
 use crate::table::RowKey;
 
 /// Chunks from this size on are entered in the deduplication index.
@@ -113,7 +114,16 @@ impl<P: Prior> Apply<'_, P> {
                 self.rows.remove(RowKey::orphan(Inode(*inode)))?;
                 self.rows.remove(RowKey::inode(Inode(*inode)))
             }),
-            Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => Ok(()),
+            Event::PolicySet(e) => self.set_policy(e),
+            Event::ClockConfirmed(e) => self.rows.put(RowKey::clock(), ClockRow { wall_ns: e.wall_ns }.encode()),
+            Event::UsageCounted(e) => self.count_usage(e),
+            Event::Recovered(_)
+            | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::Refused(_)
+            | Event::RefusalsCounted(_)
+            | Event::Accessed(_) => Ok(()),
         }
     }
 
