@@ -11,6 +11,8 @@ pub const IDENTITY_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub(crate) context: Context,
+    /// Tells actors and their sessions apart.
+    actor: [u8; 16],
 }
 
 impl Caller {
@@ -38,11 +40,26 @@ impl Caller {
                 return Err(Error::new(Reason::Invalid, message));
             }
         }
-        Ok(Caller { context })
+        let actor = actor_of(&context);
+        Ok(Caller { context, actor })
+    }
+
+    pub(crate) fn actor(&self) -> [u8; 16] {
+        self.actor
     }
 
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
     }
+}
+
+/// The head of a hash over who acts, in which session.
+fn actor_of(context: &Context) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for name in [&context.tenant, &context.user, &context.agent, &context.session] {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
+    hasher.update(&context.generation.to_le_bytes());
+    hasher.finalize().as_bytes()[..16].try_into().expect("sixteen bytes")
 }

@@ -52,21 +52,21 @@ impl<T> Done<T> {
         self.core.wait(self.state)
     }
 
-    fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
         Done { reply: f(self.reply), seq: self.seq, state: self.state, core: self.core }
     }
 }
 
 /// What a call is about, for the gate and for the record of a refusal.
 #[derive(Clone, Copy)]
-struct Subject<'a> {
-    syscall: Syscall,
-    path: &'a [u8],
-    inode: Option<Inode>,
+pub(super) struct Subject<'a> {
+    pub(super) syscall: Syscall,
+    pub(super) path: &'a [u8],
+    pub(super) inode: Option<Inode>,
 }
 
 impl<'a> Subject<'a> {
-    fn of_target(syscall: Syscall, target: &'a Target<'a>) -> Subject<'a> {
+    pub(super) fn of_target(syscall: Syscall, target: &'a Target<'a>) -> Subject<'a> {
         Subject { syscall, path: target.path(), inode: target.inode() }
     }
 
@@ -355,7 +355,7 @@ impl Zone {
             .map_err(|refusal| refusal.error)
     }
 
-    fn change<O: Operation>(
+    pub(super) fn change<O: Operation>(
         &self,
         caller: &Caller,
         subject: Subject<'_>,

@@ -143,7 +143,16 @@ impl Replay {
                 let gone = tree.nodes.remove(inode).expect("an orphan lives until it is released");
                 assert_eq!(gone.links, 0, "inode {inode} still had a name");
             }),
-            Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => {}
+            Event::Recovered(_)
+            | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::ClockConfirmed(_)
+            | Event::PolicySet(_)
+            | Event::UsageCounted(_)
+            | Event::Refused(_)
+            | Event::RefusalsCounted(_)
+            | Event::Accessed(_) => {}
         }
         Ok(())
     }

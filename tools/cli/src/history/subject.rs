@@ -15,7 +15,15 @@ pub(crate) fn touches(event: &Event, inode: Inode) -> bool {
     let it = inode.0;
     match event {
         Event::ZoneCreated(_) => inode == Inode::ROOT,
-        Event::Recovered(_) | Event::AuditGap(_) | Event::ContentStored(_) => false,
+        Event::Recovered(_)
+        | Event::AuditGap(_)
+        | Event::TimeClosed(_)
+        | Event::ClockHeld(_)
+        | Event::ClockConfirmed(_)
+        | Event::UsageCounted(_)
+        | Event::ContentStored(_) => false,
+        Event::PolicySet(e) => e.inode == it,
+        Event::Accessed(e) => e.inodes.iter().any(|count| count.inode == it),
         Event::FileCreated(e) => e.inode == it || e.parent == it,
         Event::DirectoryCreated(e) => e.inode == it || e.parent == it,
         Event::SymlinkCreated(e) => e.inode == it || e.parent == it,
@@ -38,8 +46,18 @@ pub(crate) fn touches(event: &Event, inode: Inode) -> bool {
 fn named(event: &Event) -> (&[u8], Option<Inode>) {
     let (path, inode): (&[u8], u64) = match event {
         Event::ZoneCreated(_) => (b"/", 1),
+        Event::PolicySet(e) => (&e.path, e.inode),
+        Event::Accessed(e) => match (&e.strict, &e.inodes[..]) {
+            (Some(strict), [one]) => (&strict.path, one.inode),
+            (None, [one]) if e.directories.is_empty() && e.collapsed_calls == 0 => (b"", one.inode),
+            _ => (b"", 0),
+        },
         Event::Recovered(_)
         | Event::AuditGap(_)
+        | Event::TimeClosed(_)
+        | Event::ClockHeld(_)
+        | Event::ClockConfirmed(_)
+        | Event::UsageCounted(_)
         | Event::ContentStored(_)
         | Event::OrphansReleased(_)
         | Event::RefusalsCounted(_) => (b"", 0),
