@@ -225,7 +225,9 @@ impl Inner {
             let mut sequencer = core.sequencer.lock();
             let last = sequencer.next.prev();
             let pending = &mut sequencer.usage;
-            if pending.counting || !pending.due(last, part) || last <= pending.mark {
+            // Once asked for it is due: the tally may have been dropped since.
+            let due = pending.asked || pending.due(last, part);
+            if pending.counting || !due || last <= pending.mark {
                 return Ok(());
             }
             (pending.asked, pending.counting) = (false, true);

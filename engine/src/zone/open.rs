@@ -147,14 +147,17 @@ impl Zone {
         }
         // Counts that cannot be written now must not keep the rest from being flushed; an unclean end says they may miss.
         let counted = self.inner.close_refusals(true);
-        let reads_recorded = self.inner.close_accesses_for_good();
-        let usage_counted = self.inner.count_usage(USAGE_PART_AT_CLOSE);
         let core = self.inner.core();
+        // Before anything of the engine's own: what fails from here on is no change of a caller's.
         core.log.flush().map_err(poisoned_error)?;
+        let reads_recorded = self.inner.close_accesses_for_good();
+        let usage_counted = if reads_recorded { self.inner.count_usage(USAGE_PART_AT_CLOSE) } else { Ok(()) };
+        if reads_recorded {
+            core.log.flush().map_err(poisoned_error)?;
+        }
         self.inner.flush_for_close(&core)?;
         *core.broken.lock() = Some("the zone was closed".into());
-        counted?;
-        usage_counted?;
+        counted.and(usage_counted)?;
         if !reads_recorded {
             // Whoever only read from a full disk has what they came for. The end stays unclean, and so it is told.
             return Ok(());
