@@ -186,11 +186,7 @@ pub(crate) fn event_object(record: &Record, index: usize, path: Option<&[u8]>) -
         .with("trace_id", context.trace_id.map(|id| hex(&id)))
         .with("process", context.process)
         .with("command", context.command.as_str());
-    let refused = match event {
-        Event::Refused(_) | Event::RefusalsCounted(_) => true,
-        Event::Accessed(e) => e.strict.as_ref().is_some_and(|strict| strict.reason != 0),
-        _ => false,
-    };
+    let refused = matches!(event, Event::Refused(_) | Event::RefusalsCounted(_));
     let mut object = Object::new()
         .with("seq", record.seq.0)
         .with("index", index as u64)
