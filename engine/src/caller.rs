@@ -13,6 +13,8 @@ pub struct Caller {
     pub(crate) context: Context,
     /// The request id names several changes together, none of them alone.
     several: bool,
+    /// Tells actors and their sessions apart.
+    actor: [u8; 16],
 }
 
 impl Caller {
@@ -40,14 +42,15 @@ impl Caller {
                 return Err(Error::new(Reason::Invalid, message));
             }
         }
-        Ok(Caller { context, several: false })
+        let actor = actor_of(&context);
+        Ok(Caller { context, several: false, actor })
     }
 
     /// The same caller for several changes of one request: its request id is noted with each of them and makes none of
     /// them a repeat of another.
     #[must_use]
     pub fn for_several(&self) -> Caller {
-        Caller { context: self.context.clone(), several: true }
+        Caller { several: true, ..self.clone() }
     }
 
     /// The name that makes a repeat of a request known as one.
@@ -55,8 +58,22 @@ impl Caller {
         self.context.request_id.as_deref().filter(|_| !self.several)
     }
 
+    pub(crate) fn actor(&self) -> [u8; 16] {
+        self.actor
+    }
+
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
     }
+}
+
+/// The head of a hash over who acts, in which session.
+fn actor_of(context: &Context) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for name in [&context.tenant, &context.user, &context.agent, &context.session] {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    }
+    hasher.update(&context.generation.to_le_bytes());
+    hasher.finalize().as_bytes()[..16].try_into().expect("sixteen bytes")
 }

@@ -37,11 +37,12 @@ pub mod zone;
 pub use caller::{Caller, IDENTITY_BYTES_MAX};
 pub use decide::{AttributeChange, Created, Edit, Expect, NewFile, NodeKind, RenameMode, XattrMode};
 pub use error::{Error, Result};
+pub use nexus_log::event::ReadPolicy;
 pub use nexus_log::ids::{CommitTime, Inode, Seq};
 pub use node::{Nexus, ROOT_ZONE, exists, not_there, open_zone, root_zone_dir};
 pub use path::{Entry, NAME_BYTES_MAX, PATH_BYTES_MAX, Target};
 pub use view::{At, DirEntry, Stat, View};
 pub use zone::{
-    BatchItem, CallOptions, Change, ContentWriter, Done, Durability, RebuildReport, RootAttributes, TableDigest,
-    WriteRequest, Zone, ZoneOptions,
+    BatchItem, CallOptions, Change, ClockState, ContentWriter, Done, Durability, PolicyInForce, READ_POLICY_DEFAULT,
+    RebuildReport, RootAttributes, TableDigest, Usage, UsageFilter, WriteRequest, Zone, ZoneOptions,
 };

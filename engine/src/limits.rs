@@ -57,6 +57,26 @@ pub const REFUSAL_KINDS_PER_ACTOR_MAX: usize = 32;
 pub const REFUSAL_ACTORS_MAX: usize = 256;
 /// One refusal of a kind is a record of its own per window; its repeats are counted.
 pub const REFUSAL_WINDOW: Duration = Duration::from_secs(1);
+/// A step of the wall clock beyond this is not followed until an operator confirms it.
+pub const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
+/// How far the wall clock may be ahead of the log's end when a zone is opened: how long a zone may rest.
+pub const CLOCK_AHEAD_AT_START_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// Records between two counts of usage: what a reader of the ledger recounts at most, besides what came meanwhile.
+pub const USAGE_RECORDS_MAX: u64 = 4096;
+/// At a zone's end usage is counted where there is this part of it: what is left is recounted by every question.
+pub const USAGE_PART_AT_CLOSE: u64 = 4;
+/// Actors in one count of usage; where there are more it is made earlier.
+pub const USAGE_ACTORS_MAX: usize = 1024;
+/// Reads are recorded once per agent in this time, where their policy is `summary`.
+pub const ACCESS_WINDOW: Duration = Duration::from_secs(1);
+/// Actors whose reads are told apart in one window; the rest is one number.
+pub const ACCESS_ACTORS_MAX: usize = 512;
+/// Things read that one record names; beyond them their directories are named, as many again at most.
+pub const ACCESS_ENTRIES_MAX: usize = 1024;
+/// And in all records of a window together.
+pub const ACCESS_ENTRIES_TOTAL_MAX: usize = 131_072;
+/// Actors that may each close the present once per second by asking for it as a time.
+pub const TIME_CLOSERS_MAX: usize = 256;
 /// How long a writer is held back for the tables before it is told `busy`.
 pub const THROTTLE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Entries of one page of a walk or of what a glob matches.

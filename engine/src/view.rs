@@ -1,5 +1,7 @@
 //! Reading a zone at one position. The same code answers for now and for any past position.
 
+use std::cell::Cell;
+
 use bytes::{Bytes, BytesMut};
 use nexus_log::event::{Reason, Syscall};
 use nexus_log::ids::{ChunkHash, CommitTime, Inode, Seq};
@@ -16,8 +18,8 @@ use crate::gate::Call;
 use crate::limits::{READ_BYTES_MAX, READDIR_ENTRIES_MAX};
 use crate::lookup::{Node, Stop, path_of, resolve, times};
 use crate::path::Target;
-use crate::zone::Zone;
 use crate::zone::errors::{damaged, store_error};
+use crate::zone::{PolicyInForce, Read, Zone, policy_in_force};
 
 /// A position to read at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +83,28 @@ pub struct View {
     log: Log,
     tables: TableView,
     at: Seq,
+    standing: Standing,
+}
+
+/// What kind of position a view reads at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The latest when the view was made.
+    Latest,
+    /// One that was asked for, and whose answer stays.
+    Past,
+    /// The last one, for a time that could not be closed: asked again, the answer may be another.
+    Open,
+}
+
+/// What a reading call touched: for the record of it.
+#[derive(Default)]
+pub(crate) struct Seen(Cell<Option<(Inode, Inode, u64)>>);
+
+impl Seen {
+    pub(crate) fn bytes(&self, node: &Node, bytes: usize) {
+        self.0.set(Some((node.inode, node.row.parent, bytes as u64)));
+    }
 }
 
 impl std::fmt::Debug for View {
@@ -110,7 +134,24 @@ pub(crate) fn answer<T>(result: std::result::Result<T, Stop<StoreError>>) -> Res
 
 impl View {
     pub(crate) fn new(zone: Zone, log: Log, tables: TableView, at: Seq) -> View {
-        View { zone, log, tables, at }
+        View { zone, log, tables, at, standing: Standing::Latest }
+    }
+
+    pub(crate) fn standing(self, standing: Standing) -> View {
+        View { standing, ..self }
+    }
+
+    /// The time that was asked for could not be closed, because the zone takes no records at present: asked again, the
+    /// answer may be another.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.standing == Standing::Open
+    }
+
+    /// How reads of `target` are recorded, by what stood at this position.
+    pub fn policy<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>) -> Result<(Inode, PolicyInForce)> {
+        let target = target.into();
+        self.call(caller, Syscall::Stat, target, |_| policy_in_force(&self.tables, target))
     }
 
     /// The position that this view reads at.
@@ -137,28 +178,36 @@ impl View {
         &self.tables
     }
 
-    /// Takes a reading call through gate and hooks. Only a denial is an event.
+    /// Takes a reading call through gate and hooks, and records it as its policy asks. Only a denial is a refusal.
     pub(crate) fn call<T>(
         &self,
         caller: &Caller,
         syscall: Syscall,
         target: Target<'_>,
-        run: impl FnOnce() -> Result<T>,
+        run: impl FnOnce(&Seen) -> Result<T>,
     ) -> Result<T> {
         let call = Call { syscall, caller, path: target.path(), inode: target.inode() };
-        let result = self.zone.dispatch().call(&call, |_| None, |_| run());
+        let seen = Seen::default();
+        let result = self.zone.dispatch().call(&call, |_| None, |_| run(&seen));
         if let Err(error) = &result
             && error.kind == Reason::PermissionDenied
         {
             self.zone.note_refusal(&call, error);
         }
+        let at = if self.standing == Standing::Latest { Seq::ZERO } else { self.at };
+        let read = seen.0.take().map(|(inode, parent, bytes)| Read { syscall, inode, parent, at, bytes });
+        self.zone.note_access(&call, read, at, &self.tables, result.as_ref().err())?;
         result
     }
 
     /// Attributes. A symlink in the last place is followed where `follow`.
     pub fn stat<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, follow: bool) -> Result<Stat> {
         let target = target.into();
-        self.call(caller, Syscall::Stat, target, || self.stat_node(answer(resolve(&self.tables, target, follow))?))
+        self.call(caller, Syscall::Stat, target, |seen| {
+            let node = answer(resolve(&self.tables, target, follow))?;
+            seen.bytes(&node, 0);
+            self.stat_node(node)
+        })
     }
 
     fn stat_node(&self, node: Node) -> Result<Stat> {
@@ -212,9 +261,10 @@ impl View {
         length: usize,
     ) -> Result<Bytes> {
         let target = target.into();
-        self.call(caller, Syscall::Read, target, || {
+        self.call(caller, Syscall::Read, target, |seen| {
             let node = self.regular(target)?;
             let end = node.row.size.min(offset.saturating_add(length.min(READ_BYTES_MAX) as u64));
+            seen.bytes(&node, end.saturating_sub(offset) as usize);
             if offset >= end { Ok(Bytes::new()) } else { self.read_range(&node, offset, end) }
         })
     }
@@ -284,8 +334,9 @@ impl View {
         inode: Inode,
         mut each: impl FnMut(u64, ExtentRow) -> Result<()>,
     ) -> Result<Content> {
-        self.call(caller, Syscall::Read, Target::Inode(inode), || {
+        self.call(caller, Syscall::Read, Target::Inode(inode), |seen| {
             let node = self.regular(Target::Inode(inode))?;
+            seen.bytes(&node, 0);
             match node.row.content {
                 Content::None => {}
                 Content::One { chunk, length } => each(0, ExtentRow { length, skip: 0, chunk })?,
@@ -308,8 +359,9 @@ impl View {
         offset: u64,
     ) -> Result<Option<(u64, u64)>> {
         let target = target.into();
-        self.call(caller, Syscall::Read, target, || {
+        self.call(caller, Syscall::Read, target, |seen| {
             let node = self.regular(target)?;
+            seen.bytes(&node, 0);
             let size = node.row.size;
             let mut run: Option<(u64, u64)> = None;
             let mut push = |start: u64, length: u32| {
@@ -346,9 +398,10 @@ impl View {
     /// Target of a symlink.
     pub fn readlink<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>) -> Result<Vec<u8>> {
         let target = target.into();
-        self.call(caller, Syscall::Readlink, target, || {
+        self.call(caller, Syscall::Readlink, target, |seen| {
             let node = answer(resolve(&self.tables, target, false))?;
             if node.row.kind == FileKind::Link {
+                seen.bytes(&node, node.row.target.len());
                 return Ok(node.row.target);
             }
             Err(Error::new(Reason::Invalid, "it is not a symlink").at(node.inode))
@@ -365,12 +418,14 @@ impl View {
         limit: usize,
     ) -> Result<Vec<DirEntry>> {
         let target = target.into();
-        self.call(caller, Syscall::Readdir, target, || {
+        self.call(caller, Syscall::Readdir, target, |seen| {
             let node = answer(resolve(&self.tables, target, true))?;
             if !node.is_directory() {
                 return Err(Error::new(Reason::NotDir, "it is not a directory").at(node.inode));
             }
-            self.entries(node.inode, after, limit.min(READDIR_ENTRIES_MAX))
+            let entries = self.entries(node.inode, after, limit.min(READDIR_ENTRIES_MAX))?;
+            seen.bytes(&node, entries.iter().map(|entry| entry.name.len()).sum());
+            Ok(entries)
         })
     }
 
@@ -394,26 +449,31 @@ impl View {
     /// Value of an extended attribute. A symlink is not followed.
     pub fn get_xattr<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, name: &[u8]) -> Result<Bytes> {
         let target = target.into();
-        self.call(caller, Syscall::GetXattr, target, || {
-            let inode = answer(resolve(&self.tables, target, false))?.inode;
+        self.call(caller, Syscall::GetXattr, target, |seen| {
+            let node = answer(resolve(&self.tables, target, false))?;
+            let inode = node.inode;
             let version = self.tables.get(&RowKey::xattr(inode, name)).map_err(store_error)?;
             let missing =
                 || Error::new(Reason::NoAttribute, format!("there is no attribute {}", shown(name))).at(inode);
-            Ok(version.ok_or_else(missing)?.value)
+            let value = version.ok_or_else(missing)?.value;
+            seen.bytes(&node, value.len());
+            Ok(value)
         })
     }
 
     /// Names and values of all extended attributes, by name.
     pub fn list_xattrs<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>) -> Result<Vec<(Vec<u8>, Bytes)>> {
         let target = target.into();
-        self.call(caller, Syscall::ListXattr, target, || {
-            let inode = answer(resolve(&self.tables, target, false))?.inode;
-            let rows = self.tables.scan(&RowRange::of_id(Table::Xattr, inode.0));
-            rows.map(|row| {
+        self.call(caller, Syscall::ListXattr, target, |seen| {
+            let node = answer(resolve(&self.tables, target, false))?;
+            let rows = self.tables.scan(&RowRange::of_id(Table::Xattr, node.inode.0));
+            let xattrs = rows.map(|row| {
                 let (key, version) = row.map_err(store_error)?;
                 Ok((key.bytes[8..].to_vec(), version.value))
-            })
-            .collect()
+            });
+            let xattrs: Vec<(Vec<u8>, Bytes)> = xattrs.collect::<Result<_>>()?;
+            seen.bytes(&node, xattrs.iter().map(|(name, value)| name.len() + value.len()).sum());
+            Ok(xattrs)
         })
     }
 

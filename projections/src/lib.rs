@@ -8,6 +8,7 @@
 //! | `view`        | rows as of one position                                                     |
 //! | `row`         | the values of rows                                                          |
 //! | `apply`       | what a record does to rows                                                  |
+//! | `usage`       | what a record says of who used what                                         |
 //! | `loads`       | rows for a decision, without the sequencer waiting for the store            |
 //! | `digest`      | what a generation holds, as one number                                      |
 //! | `flush`       | moving memtables to the store, as a steppable core                          |
@@ -29,5 +30,6 @@ pub mod put;
 pub mod row;
 pub mod store;
 pub mod table;
+pub mod usage;
 pub mod view;
 pub mod zone_tables;

@@ -30,12 +30,16 @@ pub enum Table {
     Orphan = 8,
     /// the zone's name and parameters.
     ZoneSettings = 9,
+    /// inode -> how reads of it, and of what is below it, are recorded.
+    Policy = 10,
+    /// (actor, hour) -> what was used, as far as it was counted.
+    Ledger = 11,
     /// request of an actor -> what it was answered.
     Dedupe = 12,
 }
 
 impl Table {
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 12] = [
         Table::Inode,
         Table::Times,
         Table::Link,
@@ -45,6 +49,8 @@ impl Table {
         Table::Chunk,
         Table::Orphan,
         Table::ZoneSettings,
+        Table::Policy,
+        Table::Ledger,
         Table::Dedupe,
     ];
 
@@ -61,6 +67,8 @@ impl Table {
             Table::Orphan => "orphan",
             Table::ZoneSettings => "zone_settings",
             Table::Dedupe => "dedupe",
+            Table::Policy => "policy",
+            Table::Ledger => "ledger",
         }
     }
 }
@@ -134,6 +142,29 @@ impl RowKey {
             hasher.update(part.as_bytes());
         }
         Some(RowKey::new(Table::Dedupe, &[hasher.finalize().as_bytes()]))
+    }
+
+    /// What an operator said of the wall clock.
+    #[must_use]
+    pub fn clock() -> RowKey {
+        RowKey::new(Table::ZoneSettings, &[b"clock"])
+    }
+
+    #[must_use]
+    pub fn policy(inode: Inode) -> RowKey {
+        RowKey::new(Table::Policy, &[&inode.0.to_be_bytes()])
+    }
+
+    /// `actor` is the head of a hash of who it is; who it is stands in the row.
+    #[must_use]
+    pub fn ledger(actor: [u8; 16], hour: u64) -> RowKey {
+        RowKey::new(Table::Ledger, &[&actor, &hour.to_be_bytes()])
+    }
+
+    /// Up to where the ledger's rows are counted. Of the length of the others, and no hash is zero.
+    #[must_use]
+    pub fn ledger_mark() -> RowKey {
+        RowKey::ledger([0; 16], 0)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nexus_engine::{At, Caller, Durability, RootAttributes, Zone, ZoneOptions, open_zone};
+use nexus_engine::{At, Caller, Durability, ReadPolicy, RootAttributes, Zone, ZoneOptions, open_zone};
 use nexus_log::appender::AppenderOptions;
 use nexus_log::env::Env;
 use nexus_log::event::Reason;
@@ -53,11 +53,13 @@ pub fn copy_of(store: &BTreeStore) -> BTreeStore {
     copy
 }
 
-/// Options of a zone that the test drives, without threads.
+/// Options of a zone that the test drives, without threads. What is read is not recorded: the model makes no records of
+/// its own.
 #[must_use]
 pub fn manual(segment_bytes_max: u64, zero_ahead_bytes: u64, reserve_bytes: u64) -> ZoneOptions {
     let appender = AppenderOptions { segment_bytes_max, zero_ahead_bytes };
-    ZoneOptions { log: LogOptions { driver: Driver::Manual, appender, reserve_bytes }, manual: true }
+    let log = LogOptions { driver: Driver::Manual, appender, reserve_bytes };
+    ZoneOptions { log, manual: true, reads: Some(ReadPolicy::Off), ..ZoneOptions::default() }
 }
 
 /// What became of a call.

@@ -154,6 +154,16 @@ pub(crate) trait Reply: Sized {
     fn unpack(kept: &[(Inode, bool)]) -> Option<Self>;
 }
 
+impl Reply for () {
+    fn pack(&self) -> Vec<RequestReply> {
+        Vec::new()
+    }
+
+    fn unpack(_: &[(Inode, bool)]) -> Option<()> {
+        Some(())
+    }
+}
+
 impl Reply for Inode {
     fn pack(&self) -> Vec<RequestReply> {
         vec![RequestReply { inode: self.0, created: false }]

@@ -167,9 +167,10 @@ impl View {
         options: &GlobOptions<'_>,
     ) -> Result<Page> {
         let target = base.into();
-        self.call(caller, Syscall::Glob, target, || {
+        self.call(caller, Syscall::Glob, target, |seen| {
             let guide = Pattern::new(pattern, options.case_insensitive)?;
             let base = Base::find(self, caller, target)?;
+            seen.bytes(&base.node, 0);
             let walker = Walker::new(self, base, guide, options.after, options.limit)?;
             self.page(caller, walker, options.limit, options.stat)
         })

@@ -144,10 +144,11 @@ impl View {
         receive: &mut dyn FnMut(Found<'_>) -> ControlFlow<()>,
     ) -> Result<GrepSummary> {
         let target = base.into();
-        self.call(caller, Syscall::Grep, target, || {
+        self.call(caller, Syscall::Grep, target, |seen| {
             let matcher = matcher(pattern, options)?;
             let select = Select::new(options.globs)?;
             let base = Base::find(self, caller, target)?;
+            seen.bytes(&base.node, 0);
             let mut search = Search { view: self, caller, matcher, options, receive, summary: GrepSummary::default() };
             match base.node.row.kind {
                 FileKind::Directory => search.tree(base, select)?,

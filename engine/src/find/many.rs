@@ -110,8 +110,9 @@ impl View {
     /// executing for `read` of a file and `stat` of what stands in a directory.
     pub fn access<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, mode: AccessMode) -> Result<()> {
         let target = target.into();
-        self.call(caller, Syscall::Access, target, || {
+        self.call(caller, Syscall::Access, target, |seen| {
             let base = Base::find(self, caller, target)?;
+            seen.bytes(&base.node, 0);
             let directory = base.node.is_directory();
             let asked = [
                 (AccessMode::READ, if directory { Syscall::Readdir } else { Syscall::Read }),

@@ -87,8 +87,9 @@ impl View {
     /// is the base, not below.
     pub fn walk<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, options: &WalkOptions<'_>) -> Result<Page> {
         let target = target.into();
-        self.call(caller, Syscall::Walk, target, || {
+        self.call(caller, Syscall::Walk, target, |seen| {
             let base = Base::find(self, caller, target)?;
+            seen.bytes(&base.node, 0);
             if options.depth == 0 {
                 return Err(Error::new(Reason::Invalid, "a walk goes at least one level deep"));
             }

@@ -27,7 +27,29 @@ impl<'a> About<'a> {
     pub(super) fn of(event: &'a Event) -> About<'a> {
         match event {
             Event::ZoneCreated(_) => About::itself(Inode::ROOT.0, b"/"),
-            Event::Recovered(_) | Event::AuditGap(_) | Event::ContentStored(_) => About::default(),
+            Event::Recovered(_)
+            | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::ClockConfirmed(_)
+            | Event::UsageCounted(_)
+            | Event::RequestAnswered(_)
+            | Event::ContentStored(_) => About::default(),
+            Event::PolicySet(e) => About::itself(e.inode, &e.path),
+            Event::Accessed(e) => {
+                About { inodes: e.inodes.iter().map(|count| Inode(count.inode)).collect(), ..About::default() }
+            }
+            Event::NodeCreated(e) => About::named(e.inode, e.parent, &e.path),
+            Event::Exchanged(e) => {
+                let mut about = About::named(e.inode, e.parent, &e.other_path);
+                about.inodes.push(Inode(e.other));
+                let (here, there) = (Inode(e.parent), Inode(e.other_parent));
+                about.names.extend([(Inode(e.inode), there), (Inode(e.other), there), (Inode(e.other), here)]);
+                about
+            }
+            Event::DetachedCreated(e) => About::itself(e.inode, b""),
+            Event::Attached(e) => About::named(e.inode, e.parent, &e.path),
+            Event::Punched(e) => About::itself(e.inode, &e.path),
             Event::FileCreated(e) => About::named(e.inode, e.parent, &e.path),
             Event::DirectoryCreated(e) => About::named(e.inode, e.parent, &e.path),
             Event::SymlinkCreated(e) => About::named(e.inode, e.parent, &e.path),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nexus_log::env::Env;
 use nexus_log::event::{Context, Reason};
 use nexus_log::ids::ChunkHash;
 use nexus_log::ids::{CommitTime, Inode, Seq};
@@ -12,7 +11,9 @@ use nexus_log::record::{Chunk, Draft, Payload, Record};
 use nexus_projections::apply::{ApplyError, INDEXED_CHUNK_BYTES_MIN, apply};
 use nexus_projections::loads::{Loaded, Loads, ReadThrough};
 
+use super::clock::ClockState;
 use super::errors::{damaged, outcome_unknown, poisoned_error, store_error};
+use super::time::Stamp;
 use super::{Core, Inner, SOLO_TERM};
 use crate::decide::{Operation, Turn};
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ enum Turned<R> {
     Refused(Error, Seq),
     /// Rows are missing; load them and come again.
     Missing,
+    /// The wall clock stepped: that must be on record first.
+    Held(ClockState),
 }
 
 /// A call that went through the sequencer.
@@ -71,10 +74,23 @@ impl Inner {
         payload: Option<&Payload>,
     ) -> std::result::Result<Committed<O::Reply>, Refusal> {
         let core = self.writable_core(authorized)?;
+        self.commit_on(&core, authorized, context, operation, payload)
+    }
+
+    /// As [`commit`](Self::commit), to this life of the zone and no other.
+    pub(super) fn commit_on<O: Operation>(
+        &self,
+        core: &Arc<Core>,
+        authorized: &Authorized,
+        context: &Context,
+        operation: &O,
+        payload: Option<&Payload>,
+    ) -> std::result::Result<Committed<O::Reply>, Refusal> {
         // What small records change is mostly in memory; where it is not, the second try loads it.
         let indexed = payload.is_some_and(|p| p.chunks().iter().any(|c| c.length >= INDEXED_CHUNK_BYTES_MIN));
         for attempt in 0..TURN_RETRIES_MAX {
-            let loads = self.load(&core, context, operation, payload, indexed || attempt > 0)?;
+            let loads = self.load(core, context, operation, payload, indexed || attempt > 0)?;
+            let core = Arc::clone(core);
             match self.turn(&core, context, operation, payload, &loads)? {
                 Turned::Appended(reply, seq) => {
                     return Ok(Committed { reply, seq: Some(seq), state: seq, core });
@@ -82,6 +98,7 @@ impl Inner {
                 Turned::Nothing(reply, state) => return Ok(Committed { reply, seq: None, state, core }),
                 Turned::Refused(error, state) => return Err(Refusal { error, state: Some((core, state)) }),
                 Turned::Missing => {}
+                Turned::Held(state) => self.record_clock_held(authorized, state)?,
             }
         }
         Err(Error::new(Reason::Busy, "others change the same things too fast; try again").into())
@@ -122,6 +139,7 @@ impl Inner {
         payload: Option<&Payload>,
         loads: &Loads,
     ) -> Result<Turned<O::Reply>> {
+        let clocks = self.clocks();
         let mut sequencer = core.sequencer.lock();
         let seq = sequencer.next;
         let rows = Loaded::new(&core.tables, loads);
@@ -133,7 +151,18 @@ impl Inner {
             Err(Stop::Miss(_)) => return Ok(Turned::Missing),
             Err(Stop::Damaged(error)) => return Err(damaged(error)),
         };
-        let time = commit_time(&self.env, sequencer.last_time);
+        let stamp = Stamp::of(&decision.events);
+        let time = match stamp {
+            Stamp::Confirmed => sequencer.clock.confirmation_time(clocks),
+            Stamp::Held => sequencer.clock.time(clocks, CommitTime(0)),
+            Stamp::Now | Stamp::After(_) => {
+                if let Some(state) = sequencer.clock.unrecorded(clocks) {
+                    return Ok(Turned::Held(state));
+                }
+                let after = if let Stamp::After(time) = stamp { time } else { CommitTime(0) };
+                sequencer.clock.time(clocks, after)
+            }
+        };
         let record = self.record(&turn, time, context, decision.events, payload);
         let write_set = match apply(&record, &rows) {
             Ok(write_set) => write_set,
@@ -156,7 +185,19 @@ impl Inner {
             Err(AppendRefused::Busy) => unreachable!("the sequencer alone appends, and looked before"),
         }
         sequencer.next = seq.next();
-        sequencer.last_time = time;
+        match stamp {
+            Stamp::Confirmed => sequencer.clock.confirmed(clocks, time),
+            Stamp::Held => {
+                sequencer.clock.stamped(clocks, time);
+                sequencer.clock.was_recorded();
+            }
+            Stamp::Now | Stamp::After(_) => sequencer.clock.stamped(clocks, time),
+        }
+        let usage_due = sequencer.usage.add(&record);
+        drop(sequencer);
+        if usage_due {
+            self.want_upkeep();
+        }
         Ok(Turned::Appended(decision.reply, seq))
     }
 
@@ -190,9 +231,4 @@ impl Inner {
     fn is_open(&self, inode: Inode) -> bool {
         self.handles.lock().contains_key(&inode)
     }
-}
-
-/// Strictly later than the last, and the wall clock's where that is.
-fn commit_time(env: &Env, last: CommitTime) -> CommitTime {
-    CommitTime(env.clock.wall_ns().max(last.0 + 1))
 }

@@ -61,7 +61,9 @@ impl Inner {
                 }
                 if !state.wanted {
                     // Taken out of the lock: whoever is refused needs it while this thread sleeps.
-                    let closes_in = self.refusals.lock().closes_in(self.env.clock.boot_ns());
+                    let now = self.env.clock.boot_ns();
+                    let refusals = self.refusals.lock().closes_in(now);
+                    let closes_in = refusals.into_iter().chain(self.accesses.closes_in(now)).min();
                     match closes_in {
                         Some(ns) => {
                             self.work.wait_for(&mut state, Duration::from_nanos(ns.max(1)));
@@ -100,6 +102,7 @@ impl Inner {
             let _state = self.upkeep.lock();
             self.relief.notify_all();
         }
-        relieved.and(self.close_refusals(false))
+        let closed = [self.close_refusals(false), self.close_accesses(false), self.count_usage(1)];
+        closed.into_iter().fold(relieved, Result::and)
     }
 }

@@ -4,7 +4,7 @@
 //!  call --gate, hooks--> commit: look up and decide outside --> sequencer: decide on the newest state, apply,
 //!                                                               rows into the memtable, record into the log
 //!                               <-- reply with seq <-- wait until flushed
-//!  keeper: memtable --> tables in runs; counts of refusals at the end of each second
+//!  keeper: memtable --> tables in runs; counts of refusals and reads at the end of each second; counts of usage
 //! ```
 //!
 //! Invariants:
@@ -13,16 +13,21 @@
 //! 2. The sequencer never waits for the disk.
 //! 3. Success is answered after the record is flushed, or at once where the caller asked for `accepted` (L2).
 
+mod access;
 mod batch;
 mod calls;
+mod clock;
 mod commit;
 mod copy;
 pub(crate) mod errors;
 mod keeper;
+mod ledger;
 mod locks;
 mod open;
+mod policy;
 mod refusals;
 mod staging;
+mod time;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -32,22 +37,33 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nexus_log::env::{DirLock, Env};
-use nexus_log::event::Reason;
-use nexus_log::ids::{CommitTime, Inode, Seq, Term, ZoneIdentity};
+use nexus_log::event::ReadPolicy;
+use nexus_log::ids::{Inode, Seq, Term, ZoneIdentity};
 use nexus_log::log::{Log, LogOptions, RecoveryReport};
 use nexus_projections::zone_tables::ZoneTables;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::error::{Error, Result};
+use crate::caller::Caller;
+use crate::error::Result;
 use crate::gate::Dispatch;
 use crate::view::{At, View};
 
+use access::Accesses;
+pub(crate) use access::Read;
 pub use batch::{BatchItem, Change, WriteRequest};
 pub use calls::{CallOptions, Done, Durability};
+pub use clock::ClockState;
+use clock::SequencerClock;
 use keeper::Keeper;
+use ledger::Pending;
+pub use ledger::{Usage, UsageFilter};
 pub use open::RootAttributes;
+use policy::Policies;
+pub(crate) use policy::policy_in_force;
+pub use policy::{PolicyInForce, READ_POLICY_DEFAULT};
 use refusals::Refusals;
 pub use staging::ContentWriter;
+use time::{Resolved, TimeClosers};
 pub use upkeep::{RebuildReport, TableDigest};
 
 /// The term of every record of a zone without replicas.
@@ -59,6 +75,10 @@ pub struct ZoneOptions {
     pub log: LogOptions,
     /// No threads: the simulation calls [`Zone::tick`].
     pub manual: bool,
+    /// Read policy of the root directory of a zone that is founded with these options; part of its first record.
+    pub reads: Option<ReadPolicy>,
+    /// Records between two counts of usage, where not [`USAGE_RECORDS_MAX`](crate::limits::USAGE_RECORDS_MAX).
+    pub usage_records: Option<u64>,
 }
 
 /// A zone that is open. Cheap to clone.
@@ -79,6 +99,9 @@ struct Inner {
     /// Replaced as a whole when the zone is opened again after a failure.
     core: RwLock<Arc<Core>>,
     refusals: Mutex<Refusals>,
+    accesses: Accesses,
+    policies: Policies,
+    closers: Mutex<TimeClosers>,
     /// The data directory's lock, held as long as anybody holds the zone.
     lock: Mutex<Option<Arc<dyn DirLock>>>,
     /// Inodes held open, and by how many handles.
@@ -114,7 +137,8 @@ struct Core {
 
 struct Sequencer {
     next: Seq,
-    last_time: CommitTime,
+    clock: SequencerClock,
+    usage: Pending,
 }
 
 impl std::fmt::Debug for Zone {
@@ -176,9 +200,18 @@ impl Zone {
 
     /// A read capability on the zone at one position.
     pub fn view(&self, at: At) -> Result<View> {
+        self.view_of(at, None)
+    }
+
+    /// As [`Zone::view`]; where the answer to a time must be written down first, `caller` is who asked for it.
+    pub fn view_for(&self, caller: &Caller, at: At) -> Result<View> {
+        self.view_of(at, Some(caller))
+    }
+
+    fn view_of(&self, at: At, asks: Option<&Caller>) -> Result<View> {
         let core = self.inner.core();
-        let seq = self.inner.resolve_at(&core, at)?;
-        Ok(View::new(self.clone(), core.log.clone(), core.tables.view(seq), seq))
+        let Resolved { seq, standing } = self.inner.resolve_at(&core, at, asks)?;
+        Ok(View::new(self.clone(), core.log.clone(), core.tables.view(seq), seq).standing(standing))
     }
 
     /// Keeps the data directory's lock until nobody holds the zone or its log any more.
@@ -206,38 +239,5 @@ impl Zone {
 impl Inner {
     fn core(&self) -> Arc<Core> {
         Arc::clone(&self.core.read())
-    }
-
-    /// Makes the answer for `time` final: what was stamped up to it is waited for, and no later record gets such a time.
-    fn close_time(&self, core: &Core, time: CommitTime) -> Result<()> {
-        let until = {
-            let mut sequencer = core.sequencer.lock();
-            sequencer.last_time = sequencer.last_time.max(time);
-            sequencer.next.prev()
-        };
-        // A log that takes no more records has no answer but what is there.
-        if core.log.poisoned().is_some() { Ok(()) } else { core.wait(until) }
-    }
-
-    fn resolve_at(&self, core: &Core, at: At) -> Result<Seq> {
-        let last = core.log.flushed();
-        match at {
-            At::Latest => Ok(last),
-            At::Newest => Ok(core.newest().max(last)),
-            At::Exactly(seq) if seq < core.log.first() || seq > last => {
-                let first = core.log.first();
-                let message = format!("position {seq} is not in the log, which holds {first} to {last}");
-                Err(Error::new(Reason::Invalid, message))
-            }
-            At::Exactly(seq) => Ok(seq),
-            At::Time(time) => {
-                if time.0 > self.env.clock.wall_ns() {
-                    return Err(Error::new(Reason::Invalid, "the time is in the future"));
-                }
-                self.close_time(core, time)?;
-                let found = core.log.seq_at(time).map_err(crate::view::read_error)?;
-                found.ok_or_else(|| Error::new(Reason::Invalid, "the zone did not exist at that time"))
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use nexus_log::env::Env;
-use nexus_log::event::{AuditGap, Event, Reason, Recovered, ZoneCreated};
+use nexus_log::event::{AuditGap, Event, PolicySet, Reason, Recovered, ZoneCreated};
 use nexus_log::ids::{CommitTime, Incarnation, Inode, Seq, ZoneId, ZoneIdentity};
 use nexus_log::log::{Log, OpenError, Opened, RecoveryReport};
 use nexus_log::record::Draft;
@@ -14,18 +14,23 @@ use nexus_log::recovery::Proofs;
 use nexus_log::zone_meta::{ZoneMeta, ZoneMetaError};
 use nexus_projections::apply::{ApplyError, apply};
 use nexus_projections::loads::ReadThrough;
+use nexus_projections::row::ClockRow;
 use nexus_projections::store::Store;
-use nexus_projections::table::{RowRange, Table};
+use nexus_projections::table::{RowKey, RowRange, Table};
 use nexus_projections::zone_tables::ZoneTables;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::access::Accesses;
+use super::clock::{Clocks, Confirmation, SequencerClock};
 use super::errors::{damaged, poisoned_error, store_error};
 use super::keeper::Keeper;
+use super::ledger::{Pending, newest_mark};
+use super::policy::Policies;
 use super::{Core, Inner, SOLO_TERM, Sequencer, Zone, ZoneOptions};
 use crate::decide::{Facts, ReleaseOrphans, system_context};
 use crate::error::{Error, Result};
 use crate::gate::{Authorized, Dispatch, Rank};
-use crate::limits::REFUSAL_WINDOW;
+use crate::limits::{REFUSAL_WINDOW, USAGE_PART_AT_CLOSE};
 use crate::lookup::inode_row;
 use crate::view::{answer, read_error};
 
@@ -72,9 +77,13 @@ impl Zone {
         let created = CommitTime(env.clock.wall_ns());
         let log = Log::create(env, dir, identity, Seq::FIRST, options.log).map_err(open_error)?;
         let (mode, uid, gid) = (root.mode, root.uid, root.gid);
-        let event = ZoneCreated { name: name.to_owned(), mode, uid, gid };
+        let mut events: Vec<Event> = vec![ZoneCreated { name: name.to_owned(), mode, uid, gid }.into()];
+        if let Some(reads) = options.reads {
+            let policy = PolicySet { inode: Inode::ROOT.0, path: b"/".to_vec(), reads: Some(reads.code()) };
+            events.push(policy.into());
+        }
         let position = (Seq::FIRST, SOLO_TERM, created);
-        let draft = Draft::new(&*env.random, position, &system_context(), &[event.into()], None);
+        let draft = Draft::new(&*env.random, position, &system_context(), &events, None);
         log.append(draft).expect("an empty log takes a record");
         log.close().map_err(poisoned_error)?;
         let meta = ZoneMeta { identity, name: name.to_owned(), created, first_seq: Seq::FIRST };
@@ -107,6 +116,9 @@ impl Zone {
             dispatch: Dispatch::default(),
             core: RwLock::new(Arc::new(core)),
             refusals: Mutex::default(),
+            accesses: Accesses::default(),
+            policies: Policies::default(),
+            closers: Mutex::default(),
             lock: Mutex::default(),
             handles: Mutex::new(BTreeMap::new()),
             upkeep: Mutex::default(),
@@ -114,6 +126,7 @@ impl Zone {
             relief: Condvar::new(),
             reopened: Default::default(),
         });
+        inner.policies.refresh(&inner.core().tables)?;
         for done in [inner.record_opening(&report), inner.sweep_orphans()] {
             match done {
                 // A full disk can be read from.
@@ -137,10 +150,20 @@ impl Zone {
         // Counts that cannot be written now must not keep the rest from being flushed; an unclean end says they may miss.
         let counted = self.inner.close_refusals(true);
         let core = self.inner.core();
+        // Before anything of the engine's own: what fails from here on is no change of a caller's.
         core.log.flush().map_err(poisoned_error)?;
+        let reads_recorded = self.inner.close_accesses_for_good();
+        let usage_counted = if reads_recorded { self.inner.count_usage(USAGE_PART_AT_CLOSE) } else { Ok(()) };
+        if reads_recorded {
+            core.log.flush().map_err(poisoned_error)?;
+        }
         self.inner.flush_for_close(&core)?;
         *core.broken.lock() = Some("the zone was closed".into());
-        counted?;
+        counted.and(usage_counted)?;
+        if !reads_recorded {
+            // Whoever only read from a full disk has what they came for. The end stays unclean, and so it is told.
+            return Ok(());
+        }
         core.log.close().map_err(poisoned_error)
     }
 }
@@ -157,21 +180,32 @@ fn open_core(
     let tables = Arc::new(ZoneTables::open_for(Arc::clone(store), slot, meta.identity).map_err(store_error)?);
     let proofs = Proofs { applied: tables.applied(), signed: Seq::ZERO };
     let opened = Log::open(env, dir, meta.identity, meta.first_seq, proofs, options.log).map_err(open_error)?;
-    core_of(opened, tables, 0)
+    core_of(env, opened, tables, options, 0)
 }
 
-fn core_of(opened: Opened, tables: Arc<ZoneTables>, life: u64) -> Result<Core> {
+fn core_of(env: &Env, opened: Opened, tables: Arc<ZoneTables>, options: &ZoneOptions, life: u64) -> Result<Core> {
     replay(&opened.log, &tables)?;
     let (last, last_time) = opened.log.appended();
+    let clocks = Clocks { wall_ns: env.clock.wall_ns(), boot_ns: env.clock.boot_ns() };
+    let clock = SequencerClock::new(last_time, clocks, confirmation(&opened.log, &tables)?);
+    let usage = Pending::new(newest_mark(&tables)?, last, options.usage_records);
     Ok(Core {
         log: opened.log,
         tables,
-        sequencer: Mutex::new(Sequencer { next: last.next(), last_time }),
+        sequencer: Mutex::new(Sequencer { next: last.next(), clock, usage }),
         newest: AtomicU64::new(last.0),
         broken: Mutex::new(None),
         report: opened.report,
         life,
     })
+}
+
+/// The last time that an operator confirmed the wall clock.
+fn confirmation(log: &Log, tables: &ZoneTables) -> Result<Option<Confirmation>> {
+    let row = tables.view(tables.applied()).get(&RowKey::clock()).map_err(store_error)?;
+    let Some(version) = row else { return Ok(None) };
+    let wall_ns = ClockRow::decode(&version.value).map_err(damaged)?.wall_ns;
+    Ok(Some(Confirmation { wall_ns, time: log.time_of(version.begin).map_err(read_error)? }))
 }
 
 /// Applies to the tables what the log holds beyond them.
@@ -290,8 +324,9 @@ impl Inner {
         if let Some(lock) = &*self.lock.lock() {
             opened.log.hold(Arc::clone(lock));
         }
-        *slot = Arc::new(core_of(opened, Arc::clone(&old.tables), old.life + 1)?);
+        *slot = Arc::new(core_of(&self.env, opened, Arc::clone(&old.tables), &self.options, old.life + 1)?);
         drop(slot);
+        self.policies.refresh(&self.core().tables)?;
         // Under the lock, so that who is about to sleep sees the new life.
         let (lock, reopened) = &self.reopened;
         let _about_to_sleep = lock.lock();

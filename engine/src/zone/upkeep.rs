@@ -261,7 +261,7 @@ impl Zone {
     /// Number of rows per table at a position, for people.
     pub fn row_counts(&self, at: At) -> Result<Vec<(&'static str, u64)>> {
         let core = self.inner.core();
-        let seq = self.inner.resolve_at(&core, at)?;
+        let seq = self.inner.resolve_at(&core, at, None)?.seq;
         let view = core.tables.view(seq);
         nexus_projections::table::Table::ALL
             .into_iter()

@@ -32,9 +32,21 @@ impl Event {
             Event::ZoneCreated(_)
             | Event::Recovered(_)
             | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::ClockConfirmed(_)
+            | Event::PolicySet(_)
+            | Event::UsageCounted(_)
+            | Event::RequestAnswered(_)
+            | Event::Accessed(_)
             | Event::FileCreated(_)
             | Event::DirectoryCreated(_)
             | Event::SymlinkCreated(_)
+            | Event::NodeCreated(_)
+            | Event::Exchanged(_)
+            | Event::DetachedCreated(_)
+            | Event::Attached(_)
+            | Event::Punched(_)
             | Event::Linked(_)
             | Event::Unlinked(_)
             | Event::DirectoryRemoved(_)
@@ -55,7 +67,21 @@ impl Event {
         let mut each = |numbers: &[u64]| numbers.iter().filter(|n| **n != 0).for_each(|n| visit(Inode(*n)));
         match self {
             Event::ZoneCreated(_) => each(&[Inode::ROOT.0]),
-            Event::Recovered(_) | Event::AuditGap(_) | Event::ContentStored(_) => {}
+            Event::Recovered(_)
+            | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::ClockConfirmed(_)
+            | Event::UsageCounted(_)
+            | Event::RequestAnswered(_)
+            | Event::ContentStored(_) => {}
+            Event::PolicySet(e) => each(&[e.inode]),
+            Event::Accessed(e) => e.inodes.iter().for_each(|count| each(&[count.inode])),
+            Event::NodeCreated(e) => each(&[e.inode, e.parent]),
+            Event::Exchanged(e) => each(&[e.inode, e.other, e.parent, e.other_parent]),
+            Event::DetachedCreated(e) => each(&[e.inode]),
+            Event::Attached(e) => each(&[e.inode, e.parent]),
+            Event::Punched(e) => each(&[e.inode]),
             Event::FileCreated(e) => each(&[e.inode, e.parent]),
             Event::DirectoryCreated(e) => each(&[e.inode, e.parent]),
             Event::SymlinkCreated(e) => each(&[e.inode, e.parent]),
@@ -80,8 +106,24 @@ impl Event {
     pub fn named(&self) -> (&[u8], Option<Inode>) {
         let (path, inode): (&[u8], u64) = match self {
             Event::ZoneCreated(_) => (b"/", Inode::ROOT.0),
+            Event::PolicySet(e) => (&e.path, e.inode),
+            Event::Accessed(e) => match (&e.strict, &e.inodes[..]) {
+                (Some(strict), [one]) => (&strict.path, one.inode),
+                (None, [one]) if e.directories.is_empty() && e.collapsed_calls == 0 => (b"", one.inode),
+                _ => (b"", 0),
+            },
+            Event::NodeCreated(e) => (&e.path, e.inode),
+            Event::Exchanged(e) => (&e.other_path, e.inode),
+            Event::DetachedCreated(e) => (b"", e.inode),
+            Event::Attached(e) => (&e.path, e.inode),
+            Event::Punched(e) => (&e.path, e.inode),
             Event::Recovered(_)
             | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::ClockConfirmed(_)
+            | Event::UsageCounted(_)
+            | Event::RequestAnswered(_)
             | Event::ContentStored(_)
             | Event::OrphansReleased(_)
             | Event::RefusalsCounted(_) => (b"", 0),

@@ -110,12 +110,40 @@ fn samples() -> Vec<Event> {
         AuditGap { after: 76, until_ns: 1_700_000_000_000_000_001 }.into(),
         RequestAnswered { request: [0x55; 32], replies: vec![RequestReply { inode: 52 << 16, created: true }] }.into(),
     ];
+    samples.extend(zone_samples());
     samples.extend(name_samples());
     samples.extend(file_samples());
     let count = RefusalCount { syscall: 20, reason: 9, inode: 52 << 16, count: 1200 };
     samples.push(Refused { syscall: 27, reason: 9, inode: 52 << 16, path: b"/a/report.txt".to_vec() }.into());
     samples.push(RefusalsCounted { from_ns: 10, until_ns: 20, counts: vec![count], collapsed: 3 }.into());
+    samples.push(accessed().into());
     samples
+}
+
+fn accessed() -> Accessed {
+    Accessed {
+        from_ns: 30,
+        until_ns: 40,
+        inodes: vec![AccessCount { syscall: 2, inode: 52 << 16, at: 77, calls: 5, bytes: 4096 }],
+        directories: vec![AccessCount { syscall: 3, inode: 1, at: 0, calls: 2, bytes: 17 }],
+        collapsed_calls: 9,
+        collapsed_bytes: 1 << 40,
+        strict: Some(StrictAccess { path: b"/a/report.txt".to_vec(), reason: 1 }),
+    }
+}
+
+/// Samples of what the zone says of its clock, its policies and its use.
+fn zone_samples() -> Vec<Event> {
+    let counts = UsageCounts { changes: 11, refusals: 12, reads: 13, bytes_in: 1 << 33, bytes_out: 15 };
+    let count =
+        UsageCount { tenant: "acme".into(), user: "ada".into(), agent: "indexer-7".into(), hour: 472_222, counts };
+    vec![
+        TimeClosed { time_ns: 1_700_000_000_000_000_002 }.into(),
+        ClockHeld { wall_ns: 2_000_000_000_000_000_000, carried_ns: 1_700_000_000_000_000_003 }.into(),
+        ClockConfirmed { wall_ns: 2_000_000_000_000_000_001, carried_ns: 1_700_000_000_000_000_004 }.into(),
+        PolicySet { inode: 52 << 16, path: b"/a".to_vec(), reads: Some(3) }.into(),
+        UsageCounted { after: 4096, until: 8192, counts: vec![count] }.into(),
+    ]
 }
 
 /// Samples of what changes names.

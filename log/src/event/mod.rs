@@ -25,12 +25,14 @@ pub mod v1;
 
 pub use about::{About, Outcome, Term};
 pub use frame::{EventError, Frame, FrameIter, push_frame};
-pub use reason::{Reason, Syscall};
+pub use reason::{ReadPolicy, Reason, Syscall};
 pub use v1::{
-    Attached, AttributesSet, AuditGap, ChunkList, ContentStored, Context, DetachedCreated, DirectoryCreated,
-    DirectoryRemoved, Exchanged, FileContent, FileCreated, ForeignChunk, LinkName, Linked, NodeCreated,
-    OrphansReleased, Piece, Punched, Recovered, RefusalCount, RefusalsCounted, Refused, Renamed, RequestAnswered,
-    RequestReply, StoredChunk, SymlinkCreated, Truncated, Unlinked, Written, XattrRemoved, XattrSet, ZoneCreated,
+    AccessCount, Accessed, Attached, AttributesSet, AuditGap, ChunkList, ClockConfirmed, ClockHeld, ContentStored,
+    Context, DetachedCreated, DirectoryCreated, DirectoryRemoved, Exchanged, FileContent, FileCreated, ForeignChunk,
+    LinkName, Linked, NodeCreated, OrphansReleased, Piece, PolicySet, Punched, Recovered, RefusalCount,
+    RefusalsCounted, Refused, Renamed, RequestAnswered, RequestReply, StoredChunk, StrictAccess, SymlinkCreated,
+    TimeClosed, Truncated, Unlinked, UsageCount, UsageCounted, UsageCounts, Written, XattrRemoved, XattrSet,
+    ZoneCreated,
 };
 
 /// What a section is: a number that is never reused.
@@ -94,6 +96,11 @@ events! {
     ZoneCreated = 16, 1, "zone_created";
     Recovered = 17, 1, "recovered";
     AuditGap = 18, 1, "audit_gap";
+    TimeClosed = 19, 1, "time_closed";
+    ClockHeld = 20, 1, "clock_held";
+    ClockConfirmed = 21, 1, "clock_confirmed";
+    PolicySet = 22, 1, "policy_set";
+    UsageCounted = 23, 1, "usage_counted";
     RequestAnswered = 24, 1, "request_answered";
     FileCreated = 32, 1, "file_created";
     DirectoryCreated = 33, 1, "directory_created";
@@ -116,6 +123,7 @@ events! {
     Punched = 52, 1, "punched";
     Refused = 64, 1, "refused";
     RefusalsCounted = 65, 1, "refusals_counted";
+    Accessed = 66, 1, "accessed";
 }
 
 impl Context {

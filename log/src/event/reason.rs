@@ -95,5 +95,19 @@ codes! {
         Copy = 34, "copy";
         Lock = 36, "lock";
         Unlock = 37, "unlock";
+        SetPolicy = 40, "set_policy";
+        ConfirmClock = 41, "confirm_clock";
+    }
+}
+
+codes! {
+    /// How reads are recorded. The order is that of strictness.
+    ReadPolicy {
+        /// Not at all.
+        Off = 1, "off";
+        /// Counted, one record per agent and interval, not on the way of the read.
+        Summary = 2, "summary";
+        /// Each by a record that is durable before the answer is given.
+        Strict = 3, "strict";
     }
 }

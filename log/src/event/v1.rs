@@ -102,12 +102,72 @@ archived! {
         pub rewritten: u64,
     }
 
-    /// Counts kept in memory may have been lost: refusals repeated after their first in the second of the end.
+    /// Counts kept in memory may have been lost: refusals repeated after their first, and reads, in the second of the
+    /// end.
     pub struct AuditGap {
         /// What may be missing happened after this record.
         pub after: u64,
         /// And before this time, UTC ns.
         pub until_ns: u64,
+    }
+
+    /// No later record gets a commit time up to this one: somebody was told what the zone was then.
+    pub struct TimeClosed {
+        /// UTC ns; the record's own commit time is later.
+        pub time_ns: u64,
+    }
+
+    /// The wall clock stepped by more than the sequencer follows without an operator's word.
+    pub struct ClockHeld {
+        /// What the wall clock said.
+        pub wall_ns: u64,
+        /// The last commit time, carried on by the clock that does not step.
+        pub carried_ns: u64,
+    }
+
+    /// An operator confirmed the wall clock: it is followed from here on.
+    pub struct ClockConfirmed {
+        pub wall_ns: u64,
+        /// What commit times were carried on to without it.
+        pub carried_ns: u64,
+    }
+
+    /// How reads of an inode, and of what lies below it, are recorded.
+    pub struct PolicySet {
+        pub inode: u64,
+        pub path: Vec<u8>,
+        /// Code of the policy; absent: what holds above it holds for it.
+        pub reads: Option<u16>,
+    }
+
+    /// What one actor used in one hour, as far as a record counts it.
+    pub struct UsageCount {
+        pub tenant: String,
+        pub user: String,
+        pub agent: String,
+        /// Hours since 1970, UTC.
+        pub hour: u64,
+        pub counts: UsageCounts,
+    }
+
+    /// Operations and bytes.
+    pub struct UsageCounts {
+        /// Events that changed something.
+        pub changes: u64,
+        pub refusals: u64,
+        /// As far as reads are recorded.
+        pub reads: u64,
+        /// Bytes of content stored.
+        pub bytes_in: u64,
+        /// Bytes read, as far as reads are recorded.
+        pub bytes_out: u64,
+    }
+
+    /// What was used in the records behind `after` up to `until`, which is earlier than this record.
+    pub struct UsageCounted {
+        pub after: u64,
+        pub until: u64,
+        pub counts: Vec<UsageCount>,
     }
 
     /// What one change of a request came to.
@@ -334,5 +394,39 @@ archived! {
         pub counts: Vec<RefusalCount>,
         /// Repeats that were not counted by kind because there were too many kinds.
         pub collapsed: u64,
+    }
+
+    /// Calls that read one inode.
+    pub struct AccessCount {
+        /// [`super::Syscall`] code.
+        pub syscall: u16,
+        /// 0 where what was read is the log itself.
+        pub inode: u64,
+        /// The past position that was read at; 0 where it was the latest.
+        pub at: u64,
+        pub calls: u64,
+        pub bytes: u64,
+    }
+
+    /// What the actor of the context read.
+    pub struct Accessed {
+        pub from_ns: u64,
+        pub until_ns: u64,
+        /// One for each syscall, inode and position.
+        pub inodes: Vec<AccessCount>,
+        /// Of further inodes the directory that held each.
+        pub directories: Vec<AccessCount>,
+        /// Calls that were not told apart because there were too many kinds of them.
+        pub collapsed_calls: u64,
+        pub collapsed_bytes: u64,
+        /// Where one call is a record of its own.
+        pub strict: Option<StrictAccess>,
+    }
+
+    /// A call whose record was durable before its answer was given.
+    pub struct StrictAccess {
+        pub path: Vec<u8>,
+        /// [`super::Reason`] code of a call that failed; 0 where it was answered.
+        pub reason: u16,
     }
 }

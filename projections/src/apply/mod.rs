@@ -7,6 +7,7 @@
 pub mod content;
 mod entries;
 mod rows;
+mod zone;
 
 use nexus_log::event::{Context, Event};
 use nexus_log::ids::{Body, ChunkRef, CommitTime, Inode, Seq};
@@ -18,7 +19,7 @@ use rows::Rows;
 
 use crate::loads::Prior;
 use crate::put::{Version, WriteSet};
-use crate::row::{ChunkRow, Content, DedupeRow, FileKind, InodeRow, SettingsRow, TimesRow};
+use crate::row::{ChunkRow, ClockRow, Content, DedupeRow, FileKind, InodeRow, SettingsRow, TimesRow};
 use crate::table::{RowKey, RowRange};
 
 /// Chunks from this size on are entered in the deduplication index.
@@ -186,13 +187,22 @@ impl<'a, P: Prior> Fold<'a, P> {
                 }
                 self.rows.remove(RowKey::inode(Inode(*inode)))
             }),
+            Event::PolicySet(e) => self.set_policy(e),
+            Event::ClockConfirmed(e) => self.rows.put(RowKey::clock(), ClockRow { wall_ns: e.wall_ns }.encode()),
+            Event::UsageCounted(e) => self.count_usage(e),
             Event::RequestAnswered(e) => {
                 let Some(key) = RowKey::dedupe(self.origin.context) else { return Ok(()) };
                 let replies = e.replies.iter().map(|reply| (Inode(reply.inode), reply.created)).collect();
                 // A row of the same name is beyond the window, and compaction may have dropped it or not.
                 self.rows.create(key, DedupeRow { request: e.request, replies }.encode())
             }
-            Event::Recovered(_) | Event::AuditGap(_) | Event::Refused(_) | Event::RefusalsCounted(_) => Ok(()),
+            Event::Recovered(_)
+            | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::Refused(_)
+            | Event::RefusalsCounted(_)
+            | Event::Accessed(_) => Ok(()),
         }
     }
 

@@ -3,6 +3,8 @@
 mod codec;
 mod extent;
 mod inode;
+mod ledger;
+mod policy;
 
 use nexus_log::ids::{ChunkHash, ChunkRef, Inode, Seq};
 
@@ -10,6 +12,8 @@ pub use codec::RowError;
 use codec::{Reader, Writer};
 pub use extent::ExtentRow;
 pub use inode::{Content, FileKind, InodeRow};
+pub use ledger::{LedgerMarkRow, LedgerRow};
+pub use policy::{ClockRow, PolicyRow};
 
 /// A directory's times, version and size: one small row that every change of an entry writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

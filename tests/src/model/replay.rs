@@ -166,6 +166,12 @@ impl Replay {
             Event::RequestAnswered(_)
             | Event::Recovered(_)
             | Event::AuditGap(_)
+            | Event::TimeClosed(_)
+            | Event::ClockHeld(_)
+            | Event::ClockConfirmed(_)
+            | Event::PolicySet(_)
+            | Event::UsageCounted(_)
+            | Event::Accessed(_)
             | Event::Refused(_)
             | Event::RefusalsCounted(_) => {}
         }

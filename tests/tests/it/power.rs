@@ -116,6 +116,7 @@ impl Scene {
     fn new(seed: u64) -> Scene {
         let (env, disk, clock) = Env::simulated(seed);
         let options = manual(200_000, if seed.is_multiple_of(2) { 20_000 } else { 0 }, 0);
+        let options = ZoneOptions { usage_records: seed.is_multiple_of(2).then_some(8), ..options };
         Scene { env, disk, clock, store: BTreeStore::default(), options }
     }
 

@@ -66,7 +66,7 @@ fn content_that_a_failure_took_is_not_attached() {
     for others in [0, 3] {
         let (env, disk, _clock) = Env::simulated(others);
         let log = LogOptions { driver: Driver::Manual, appender: AppenderOptions::default(), reserve_bytes: 0 };
-        let options = ZoneOptions { log, manual: false };
+        let options = ZoneOptions { log, ..ZoneOptions::default() };
         let store = Arc::new(BTreeStore::default());
         let zone = open_zone(&env, Path::new(DIR), ROOT, store, options).unwrap();
         let me = Caller::agent("me").unwrap();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use nexus_engine::ZoneOptions;
 use nexus_log::env::{Env, RealDisk};
 use nexus_projections::store::BTreeStore;
 use nexus_tests::generate::{Generator, Scale};
@@ -43,7 +44,9 @@ fn simulated(seed: u64, steps: u64, scale: Scale) {
     let (env, _, clock) = Env::simulated(seed);
     let segment_bytes = if seed.is_multiple_of(2) { 64 << 20 } else { 100_000 };
     let zero_ahead = if seed.is_multiple_of(3) { 0 } else { 20_000 };
-    let options = manual(segment_bytes, zero_ahead, 0);
+    // Usage is counted often, so that counts stand among the calls' records.
+    let usage_records = seed.is_multiple_of(2).then_some(20);
+    let options = ZoneOptions { usage_records, ..manual(segment_bytes, zero_ahead, 0) };
     let rig = Rig::open(env, Path::new("/zone"), Tables::Memory(BTreeStore::default()), options).unwrap();
     run(rig, seed, steps, scale, &|ns| clock.advance(ns));
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use nexus_engine::ReadPolicy;
 
 use crate::at::{self, Position};
 use crate::mode::{self, ModeChange};
@@ -38,8 +39,11 @@ Move trees:
 
 History:
   log        what happened: to a path, by an agent, in the zone
+  usage      operations and bytes per agent and hour
 
 Care:
+  policy     how reads are recorded, by path
+  clock      the clock that the zone goes by
   verify     check every record and every byte of content, and the tables against the log
   rebuild    fold the log into new tables and compare
   bench      measure the canonical workload beside the raw disk
@@ -155,6 +159,15 @@ pub(crate) enum Verb {
     /// ahead of the record which attaches it shows in the zone's log only.
     #[command(after_help = "Examples: nexus log /docs/a.txt; nexus log --agent alice --since yesterday --json")]
     Log(LogArgs),
+    /// Show who used what: operations and bytes per agent and hour, counted from the log
+    #[command(after_help = "Example: nexus usage --by agent --at yesterday")]
+    Usage(UsageArgs),
+    /// Set or show how reads are recorded
+    #[command(after_help = "Example: nexus policy set /secrets reads=strict; nexus policy show /secrets")]
+    Policy(PolicyArgs),
+    /// Show the clock that the zone goes by; confirm this machine's where it stepped
+    #[command(after_help = "Example: nexus clock; nexus clock confirm")]
+    Clock(ClockArgs),
     /// Check every record and every byte of content, and the tables against the log
     #[command(after_help = "Example: nexus verify; echo $?   (0 sound, 3 damage)")]
     Verify(VerifyArgs),
@@ -174,6 +187,9 @@ pub(crate) struct InitArgs {
     /// Owner of the root directory [default: the OS user and group]
     #[arg(long, value_name = "UID[:GID]")]
     pub(crate) owner: Option<Owner>,
+    /// How reads are recorded: off, summary or strict [default: summary]; `nexus policy` changes it
+    #[arg(long, value_name = "POLICY", value_parser = read_policy)]
+    pub(crate) reads: Option<ReadPolicy>,
 }
 
 #[derive(Debug, Args)]
@@ -379,6 +395,75 @@ pub(crate) struct LogArgs {
     /// Newest first
     #[arg(short, long)]
     pub(crate) reverse: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UsageArgs {
+    /// One line for each agent over all hours, or for each hour over all agents [default: for each of both]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) by: Option<UsageBy>,
+    #[command(flatten)]
+    pub(crate) at: AtArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum UsageBy {
+    Agent,
+    Hour,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) action: PolicyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyAction {
+    /// Set how reads of a path, and of what is below it, are recorded
+    Set {
+        /// Where
+        path: ZonePath,
+        /// reads=off, reads=summary, reads=strict, or reads=inherit for what holds above
+        #[arg(value_name = "reads=POLICY", value_parser = policy_setting)]
+        setting: PolicySetting,
+    },
+    /// Show how reads of a path are recorded, and where that was set
+    Show {
+        /// Of what
+        path: ZonePath,
+        #[command(flatten)]
+        at: AtArg,
+    },
+}
+
+/// `reads=...` as typed; `None` inherits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PolicySetting(pub(crate) Option<ReadPolicy>);
+
+#[derive(Debug, Args)]
+pub(crate) struct ClockArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<ClockAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClockAction {
+    /// Say that the clock of this machine is right, though it is far from the zone's
+    Confirm,
+}
+
+fn read_policy(text: &str) -> Result<ReadPolicy, String> {
+    let found = ReadPolicy::ALL.iter().find(|policy| policy.name() == text);
+    found.copied().ok_or_else(|| "expected off, summary or strict".into())
+}
+
+fn policy_setting(text: &str) -> Result<PolicySetting, String> {
+    match text.strip_prefix("reads=") {
+        Some("inherit") => Ok(PolicySetting(None)),
+        Some(policy) => read_policy(policy).map(|policy| PolicySetting(Some(policy))),
+        None => Err("expected reads=off, reads=summary, reads=strict or reads=inherit".into()),
+    }
 }
 
 #[derive(Debug, Args)]

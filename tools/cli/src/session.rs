@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nexus_engine::{At, Caller, Error, Nexus, ROOT_ZONE, View, Zone, ZoneOptions};
+use nexus_engine::{At, Caller, ClockState, Error, Nexus, ROOT_ZONE, View, Zone, ZoneOptions};
 use nexus_log::event::{Context, Reason};
 use nexus_log::log::RecoveryReport;
 
 use crate::args::{AtArg, Global};
+use crate::at::local_exact;
 use crate::failure::{About, Failure, Result};
 use crate::names::{ZonePath, user_name};
 use crate::output::Out;
@@ -80,9 +81,19 @@ impl Session {
         }
         let zones = BTreeMap::from([(ROOT_ZONE.to_owned(), root)]);
         let mut session = Session { nexus, zones, caller, out: Out::new(global.json), quiet };
+        let (before, _) = session.root().log().appended();
         let done = verb(&mut session).and_then(|()| session.out.flush());
+        let root = session.root();
+        if !quiet && root.log().appended().0 > before {
+            warn_of_the_clock(&root.clock());
+        }
         let done = done.and_then(|()| still_the_same_life(&session.root()));
         let closed = session.nexus.close();
+        if !quiet && root.unrecorded_reads() > 0 {
+            eprintln!(
+                "nexus: warning: the zone takes no records: what was read now is not in the log, only a gap will be"
+            );
+        }
         done?;
         Ok(closed?)
     }
@@ -108,7 +119,25 @@ impl Session {
     /// The zone of a path, readable at the position that was asked for.
     pub(crate) fn view(&mut self, path: &ZonePath, at: &AtArg) -> Result<View> {
         let at = at.at.map_or(At::Latest, |position| position.at());
-        self.zone(path)?.view(at).about(path)
+        let zone = self.zone(path)?;
+        let view = zone.view_for(&self.caller, at).about(path)?;
+        if view.is_open() && !self.quiet {
+            eprintln!(
+                "nexus: warning: the zone takes no records: asked for this time again, the answer may be another"
+            );
+        }
+        Ok(view)
+    }
+}
+
+/// Whoever writes while the wall clock is held should know.
+fn warn_of_the_clock(clock: &ClockState) {
+    if clock.held {
+        let (wall, zone) = (local_exact(clock.wall_ns), local_exact(clock.zone_ns));
+        eprintln!(
+            "nexus: warning: the clock of this machine says {wall}, the zone goes by {zone}; put the clock right, or if \
+             it is right run `nexus clock confirm`"
+        );
     }
 }
 

@@ -196,7 +196,7 @@ fn the_past_is_walked_as_it_was() {
     bench.make(b"d", FileKind::Directory);
     bench.make(b"d/a", FileKind::Regular);
     let before = bench.zone.put(&bench.me, "/d/b", b"x").unwrap().seq.unwrap();
-    bench.zone.rename(&bench.me, "/d", "/e", false, Durability::Durable).unwrap();
+    bench.zone.rename(&bench.me, "/d", "/e", nexus_engine::RenameMode::Replace, Durability::Durable).unwrap();
     bench.zone.unlink(&bench.me, "/e/a", Durability::Durable).unwrap();
     let at = |at| paths(&bench.zone.view(at).unwrap().walk(&bench.me, "/", &WalkOptions::default()).unwrap().entries);
     assert_eq!(at(At::Exactly(before)), [&b"d"[..], b"d/a", b"d/b"]);

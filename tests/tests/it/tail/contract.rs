@@ -387,7 +387,7 @@ fn a_watch_sees_what_happens_to_its_target_from_now_on() {
     let made = make(&zone, "/d/new");
     let written = make(&zone, "/d/new");
     make(&zone, "/elsewhere");
-    zone.rename(&me, "/d", "/e", true, Durability::Durable).unwrap();
+    zone.rename(&me, "/d", "/e", nexus_engine::RenameMode::NoReplace, Durability::Durable).unwrap();
     let renamed = last(&zone);
     let changed = make(&zone, "/e/new");
     assert_eq!(seqs(&mut here), [made.0, renamed.0]);

@@ -85,7 +85,7 @@ fn move_a_directory(tree: &Tree, generator: &mut Generator) -> Op {
         0 => Op::Mkdir { name: to, new: NewFile::default(), exclusive: true },
         count => {
             let from = names.swap_remove(generator.below(count) as usize);
-            Op::Rename { from, to, no_replace: true }
+            Op::Rename { from, to, mode: nexus_engine::RenameMode::NoReplace }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! An event as a line for people.
 
-use nexus_log::event::Event;
+use nexus_log::event::{Accessed, Event};
 use nexus_log::record::Record;
 use nexus_projections::row::FileKind;
 
-use super::fields::{reason_name, syscall_name};
+use super::fields::{policy_name, reason_name, syscall_name};
 use crate::at::{local_exact, rfc3339_signed};
 use crate::output::shown;
 
@@ -31,7 +31,17 @@ fn details(event: &Event) -> String {
             let cut = if e.cut_from == 0 { String::from("nothing cut") } else { format!("cut from {}", e.cut_from) };
             format!("{cut}, {} records written again", e.rewritten)
         }
-        Event::AuditGap(e) => format!("counts of refusals after {} may be missing", e.after),
+        Event::AuditGap(e) => format!("counts of refusals and reads after {} may be missing", e.after),
+        Event::TimeClosed(e) => format!("up to {}", local_exact(e.time_ns)),
+        Event::ClockHeld(e) => {
+            format!("the wall clock says {}, the zone goes by {}", local_exact(e.wall_ns), local_exact(e.carried_ns))
+        }
+        Event::ClockConfirmed(e) => {
+            format!("the wall clock says {}, the zone was at {}", local_exact(e.wall_ns), local_exact(e.carried_ns))
+        }
+        Event::PolicySet(e) => format!("reads {}", e.reads.map_or_else(|| "inherit".into(), policy_name)),
+        Event::UsageCounted(e) => format!("{} to {}, {} actors and hours", e.after + 1, e.until, e.counts.len()),
+        Event::Accessed(e) => accessed(e),
         Event::RequestAnswered(e) => format!("{} changes of a named request", e.replies.len()),
         Event::FileCreated(e) => format!("mode {:04o}, {} bytes", e.mode, e.content.size),
         Event::DirectoryCreated(e) => format!("mode {:04o}", e.mode),
@@ -77,5 +87,27 @@ fn details(event: &Event) -> String {
             });
             counts.collect::<Vec<String>>().join(", ")
         }
+    }
+}
+
+fn accessed(e: &Accessed) -> String {
+    if let (Some(strict), [one]) = (&e.strict, &e.inodes[..]) {
+        let outcome = match strict.reason {
+            0 => format!("{} bytes", one.bytes),
+            reason => reason_name(reason),
+        };
+        return format!("{}: {outcome}", syscall_name(one.syscall));
+    }
+    let told = || e.inodes.iter().chain(&e.directories);
+    let calls = told().map(|count| count.calls).sum::<u64>() + e.collapsed_calls;
+    let bytes = told().map(|count| count.bytes).sum::<u64>() + e.collapsed_bytes;
+    match (&e.inodes[..], e.directories.is_empty() && e.collapsed_calls == 0) {
+        ([one], true) if one.inode == 0 => format!("{} of the zone's history", syscall_name(one.syscall)),
+        ([one], true) => {
+            let at = if one.at == 0 { String::new() } else { format!(" at {}", one.at) };
+            format!("{} of inode {}{at}, {calls} calls, {bytes} bytes", syscall_name(one.syscall), one.inode)
+        }
+        (inodes, true) => format!("{} things, {calls} calls, {bytes} bytes", inodes.len()),
+        (inodes, false) => format!("more than {} things, {calls} calls, {bytes} bytes", inodes.len()),
     }
 }

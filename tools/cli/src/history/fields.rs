@@ -1,11 +1,13 @@
 //! An event's fields as JSON, by the names of docs/EVENTS.md.
 
 use nexus_log::event::v1;
-use nexus_log::event::{Event, Reason, Syscall};
+use nexus_log::event::{Event, ReadPolicy, Reason, Syscall};
 use nexus_log::record::Record;
 
 use crate::at::{rfc3339, rfc3339_signed};
 use crate::output::{Json, Object, hex};
+
+pub(crate) const HOUR_NS: u64 = 3_600_000_000_000;
 
 /// A field's value by its type.
 trait Field {
@@ -38,6 +40,8 @@ plain_fields! {
     Vec<v1::ForeignChunk>: |value| value.iter().map(foreign).collect::<Vec<Object>>().into();
     Vec<v1::RequestReply>: |value| value.iter().map(reply).collect::<Vec<Object>>().into();
     Vec<v1::RefusalCount>: |value| value.iter().map(count).collect::<Vec<Object>>().into();
+    Vec<v1::UsageCount>: |value| value.iter().map(usage).collect::<Vec<Object>>().into();
+    Vec<v1::AccessCount>: |value| value.iter().map(access).collect::<Vec<Object>>().into();
     v1::FileContent: |value| content(value).into();
     v1::LinkName: |value| Object::new().with("parent", value.parent).with_bytes("name", &value.name).into();
 }
@@ -89,6 +93,42 @@ fn count(value: &v1::RefusalCount) -> Object {
     object.with("inode", *inode).with("count", *count)
 }
 
+pub(crate) fn usage(value: &v1::UsageCount) -> Object {
+    let v1::UsageCount { tenant, user, agent, hour, counts } = value;
+    let mut object = Object::new()
+        .with("tenant", tenant.as_str())
+        .with("user", user.as_str())
+        .with("agent", agent.as_str())
+        .with("hour", rfc3339(hour.saturating_mul(HOUR_NS)));
+    object.extend(usage_counts(counts));
+    object
+}
+
+pub(crate) fn usage_counts(value: &v1::UsageCounts) -> Object {
+    fields!(UsageCounts, value; changes refusals reads bytes_in bytes_out)
+}
+
+fn access(value: &v1::AccessCount) -> Object {
+    let v1::AccessCount { syscall, inode, at, calls, bytes } = value;
+    let object = Object::new().with("syscall", syscall_name(*syscall)).with("inode", *inode);
+    object.with("at", (*at != 0).then_some(*at)).with("calls", *calls).with("bytes", *bytes)
+}
+
+pub(super) fn policy_name(code: u16) -> String {
+    ReadPolicy::from_code(code).map_or_else(|| code.to_string(), |policy| policy.name().into())
+}
+
+fn accessed(value: &v1::Accessed) -> Object {
+    let v1::Accessed { from_ns, until_ns, inodes, directories, collapsed_calls, collapsed_bytes, strict } = value;
+    let mut object = Object::new().with("from_ns", *from_ns).with("until_ns", *until_ns);
+    inodes.set("inodes", &mut object);
+    directories.set("directories", &mut object);
+    let object = object.with("collapsed_calls", *collapsed_calls).with("collapsed_bytes", *collapsed_bytes);
+    // The path stands above.
+    let reason = strict.as_ref().map(|strict| (strict.reason != 0).then(|| reason_name(strict.reason)));
+    object.with("strict", strict.is_some()).with("reason", reason.flatten())
+}
+
 /// A syscall's name; its number where a newer release made it.
 pub(super) fn syscall_name(code: u16) -> String {
     Syscall::from_code(code).map_or_else(|| code.to_string(), |syscall| syscall.name().into())
@@ -103,6 +143,14 @@ fn fields_of(event: &Event) -> Object {
         Event::ZoneCreated(e) => fields!(ZoneCreated, e; name mode uid gid),
         Event::Recovered(e) => fields!(Recovered, e; cut_from cut_bytes rewritten),
         Event::AuditGap(e) => fields!(AuditGap, e; after until_ns),
+        Event::TimeClosed(e) => fields!(TimeClosed, e; time_ns),
+        Event::ClockHeld(e) => fields!(ClockHeld, e; wall_ns carried_ns),
+        Event::ClockConfirmed(e) => fields!(ClockConfirmed, e; wall_ns carried_ns),
+        Event::PolicySet(v1::PolicySet { inode, path, reads }) => {
+            Object::new().with("inode", *inode).with_bytes("path", path).with("reads", reads.map(policy_name))
+        }
+        Event::UsageCounted(e) => fields!(UsageCounted, e; after until counts),
+        Event::Accessed(e) => accessed(e),
         Event::RequestAnswered(e) => fields!(RequestAnswered, e; request replies),
         Event::FileCreated(e) => {
             fields!(FileCreated, e; inode parent name path mode uid gid mtime atime content)

@@ -13,6 +13,6 @@ mod scan;
 mod subject;
 
 pub(crate) use describe::describe;
-pub(crate) use fields::event_object;
+pub(crate) use fields::{HOUR_NS, event_object, usage_counts};
 pub(crate) use scan::{Range, scan};
 pub(crate) use subject::{last_seen, path_of, touches};

@@ -15,7 +15,16 @@ pub(crate) fn touches(event: &Event, inode: Inode) -> bool {
     let it = inode.0;
     match event {
         Event::ZoneCreated(_) => inode == Inode::ROOT,
-        Event::Recovered(_) | Event::AuditGap(_) | Event::RequestAnswered(_) | Event::ContentStored(_) => false,
+        Event::Recovered(_)
+        | Event::AuditGap(_)
+        | Event::RequestAnswered(_)
+        | Event::TimeClosed(_)
+        | Event::ClockHeld(_)
+        | Event::ClockConfirmed(_)
+        | Event::UsageCounted(_)
+        | Event::ContentStored(_) => false,
+        Event::PolicySet(e) => e.inode == it,
+        Event::Accessed(e) => e.inodes.iter().any(|count| count.inode == it),
         Event::NodeCreated(e) => e.inode == it || e.parent == it,
         Event::Exchanged(e) => [e.inode, e.other, e.parent, e.other_parent].contains(&it),
         Event::DetachedCreated(e) => e.inode == it,
@@ -43,9 +52,19 @@ pub(crate) fn touches(event: &Event, inode: Inode) -> bool {
 fn named(event: &Event) -> (&[u8], Option<Inode>) {
     let (path, inode): (&[u8], u64) = match event {
         Event::ZoneCreated(_) => (b"/", 1),
+        Event::PolicySet(e) => (&e.path, e.inode),
+        Event::Accessed(e) => match (&e.strict, &e.inodes[..]) {
+            (Some(strict), [one]) => (&strict.path, one.inode),
+            (None, [one]) if e.directories.is_empty() && e.collapsed_calls == 0 => (b"", one.inode),
+            _ => (b"", 0),
+        },
         Event::Recovered(_)
         | Event::AuditGap(_)
         | Event::RequestAnswered(_)
+        | Event::TimeClosed(_)
+        | Event::ClockHeld(_)
+        | Event::ClockConfirmed(_)
+        | Event::UsageCounted(_)
         | Event::ContentStored(_)
         | Event::OrphansReleased(_)
         | Event::RefusalsCounted(_) => (b"", 0),

@@ -14,7 +14,7 @@ pub(super) fn init(args: &InitArgs, global: &Global, caller: Caller) -> Result<(
         uid: args.owner.and_then(|owner| owner.uid).unwrap_or(rustix::process::getuid().as_raw()),
         gid: args.owner.and_then(|owner| owner.gid).unwrap_or(rustix::process::getgid().as_raw()),
     };
-    let nexus = Nexus::init(&dir, root, ZoneOptions::default())?;
+    let nexus = Nexus::init(&dir, root, ZoneOptions { reads: args.reads, ..ZoneOptions::default() })?;
     Session::with_open(nexus, global, caller, |session| {
         let id = session.root().identity().zone.to_string();
         let dir = session.dir().to_owned();

@@ -92,6 +92,9 @@ pub(super) fn stat(args: &StatArgs, session: &mut Session) -> Result<()> {
     let stat = view.stat(&session.caller, &args.path.path[..], args.follow).about(&args.path)?;
     if session.out.json {
         let mut object = path_object(&args.path).with("at", view.at().0);
+        if view.is_open() {
+            object.set("open", true);
+        }
         object.extend(stat_object(&stat));
         return session.out.object(&object);
     }

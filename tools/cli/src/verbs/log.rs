@@ -52,7 +52,9 @@ pub(super) fn log(args: &LogArgs, global: &Global, session: &mut Session) -> Res
     };
     let inode = args.path.as_ref().map(|path| last_seen(&zone, &session.caller, path)).transpose()?;
     let filter = Filter { inode, agent: global.agent.as_deref(), session: global.session.as_deref() };
+    // The range first: what is shown does not grow by being looked at.
     let range = range_of(args, &zone.log())?;
+    zone.open_history(&session.caller, inode, || Ok(()))?;
     match args.limit {
         Some(limit) => last_events(args, limit, &filter, range, &zone, session),
         None => scan(&zone.log(), range, args.reverse, |record| {

@@ -11,6 +11,7 @@ mod remove;
 mod rename;
 mod transfer;
 mod verify;
+mod zone;
 
 use nexus_engine::{At, Done};
 use nexus_log::ids::Inode;
@@ -55,6 +56,9 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Import(args) => transfer::import(args, session),
         Verb::Export(args) => transfer::export(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),
+        Verb::Usage(args) => zone::usage(args, session),
+        Verb::Policy(args) => zone::policy(&args.action, session),
+        Verb::Clock(args) => zone::clock(args, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),
         Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) => {
             unreachable!("they open a session themselves or none")

@@ -7,7 +7,7 @@ fn every_event_begins_with_the_same_keys() {
     let rig = Rig::new();
     rig.feed("put /a", b"1").ok();
     let out = rig.nexus("log --json").ok();
-    let line = out.lines().nth(1).unwrap();
+    let line = out.lines().nth(2).unwrap();
     assert!(line.starts_with("{\"seq\":2,\"index\":0,\"time\":\""), "{line}");
     let event: serde_json::Value = serde_json::from_str(line).unwrap();
     let expected = [

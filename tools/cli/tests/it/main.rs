@@ -7,6 +7,7 @@ mod care;
 mod files;
 mod history;
 mod json;
+mod policy;
 mod rig;
 mod transfer;
 mod usage;

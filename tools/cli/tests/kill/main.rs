@@ -30,7 +30,7 @@ impl Bench {
         let bench =
             Bench { source: scratch.path().join("source"), data: scratch.path().join("data"), _scratch: scratch };
         tree::make(&bench.source, &mut Rng::new(seed));
-        bench.nexus(&["init"]);
+        bench.nexus(&["init", "--reads", "off"]);
         bench
     }
 
