@@ -14,8 +14,8 @@ type Sums = BTreeMap<(u64, String, String), UsageCounts>;
 
 /// A count of its own, by what docs/EVENTS.md says.
 fn count(sums: &mut Sums, record: &Record) {
-    let mut more = UsageCounts::default();
-    more.bytes_in = record.chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
+    let bytes_in = record.chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
+    let mut more = UsageCounts { bytes_in, ..UsageCounts::default() };
     for event in &record.events {
         match event {
             Event::Refused(_) => more.refusals += 1,
