@@ -184,7 +184,9 @@ fn what_cannot_be_recorded_strictly_is_not_answered() {
     policy(&sim, "/s", Some(ReadPolicy::Strict));
     read(&sim, &me, "/s/a").unwrap();
     sim.disk.set_free_bytes(Some(0));
-    assert!((0..2000).any(|n| sim.zone.put(&me, format!("/{n}").as_str(), &[1; 60_000]).is_err()));
+    assert!((0..2000).any(|n| {
+        sim.zone.put(&me, format!("/{n}").as_str(), &[&i32::to_le_bytes(n)[..], &[1; 60_000]].concat()).is_err()
+    }));
     assert!(read(&sim, &me, "/s/a").is_err());
     assert_eq!(read(&sim, &me, "/a"), Ok(6), "a summary needs no room");
     sim.disk.set_free_bytes(None);
@@ -251,7 +253,9 @@ fn reads_of_a_full_disk_are_answered_and_recorded_once_there_is_room() {
     let me = agent("me");
     sim.put(&me, "/a", b"12345");
     sim.disk.set_free_bytes(Some(0));
-    assert!((0..2000).any(|n| sim.zone.put(&me, format!("/{n}").as_str(), &[1; 60_000]).is_err()));
+    assert!((0..2000).any(|n| {
+        sim.zone.put(&me, format!("/{n}").as_str(), &[&i32::to_le_bytes(n)[..], &[1; 60_000]].concat()).is_err()
+    }));
     let before = totals(&sim).0;
     for _ in 0..5 {
         assert_eq!(read(&sim, &me, "/a"), Ok(5));

@@ -120,7 +120,9 @@ fn a_full_disk_delays_counts_and_loses_none() {
     }
     sim.pass(1);
     sim.disk.set_free_bytes(Some(0));
-    let full = (0..2000).any(|n| sim.zone.put(&me, format!("/more{n}").as_str(), &[1; 60_000]).is_err());
+    let full = (0..2000).any(|n| {
+        sim.zone.put(&me, format!("/more{n}").as_str(), &[&i32::to_le_bytes(n)[..], &[1; 60_000]].concat()).is_err()
+    });
     assert!(full);
     let _ = sim.zone.tick();
     sim.disk.set_free_bytes(None);

@@ -108,7 +108,6 @@ fn samples() -> Vec<Event> {
         ZoneCreated { name: "projects".into(), mode: 0o40_755, uid: 1000, gid: 100 }.into(),
         Recovered { cut_from: 77, cut_bytes: 4096, rewritten: 5 }.into(),
         AuditGap { after: 76, until_ns: 1_700_000_000_000_000_001 }.into(),
-        RequestAnswered { request: [0x55; 32], replies: vec![RequestReply { inode: 52 << 16, created: true }] }.into(),
     ];
     samples.extend(zone_samples());
     samples.extend(name_samples());
@@ -143,6 +142,7 @@ fn zone_samples() -> Vec<Event> {
         ClockConfirmed { wall_ns: 2_000_000_000_000_000_001, carried_ns: 1_700_000_000_000_000_004 }.into(),
         PolicySet { inode: 52 << 16, path: b"/a".to_vec(), reads: Some(3) }.into(),
         UsageCounted { after: 4096, until: 8192, counts: vec![count] }.into(),
+        RequestAnswered { request: [0x55; 32], replies: vec![RequestReply { inode: 52 << 16, created: true }] }.into(),
     ]
 }
 
