@@ -35,7 +35,7 @@ pub use caller::{Caller, IDENTITY_BYTES_MAX};
 pub use decide::{AttributeChange, Created, NewFile, XattrMode};
 pub use error::{Error, Result};
 pub use nexus_log::ids::{CommitTime, Inode, Seq};
-pub use node::{Nexus, ROOT_ZONE, exists, not_there, open_zone, root_zone_dir};
+pub use node::{Nexus, ROOT_ZONE, applied_in, exists, not_there, open_zone, root_zone_dir, tables_dir};
 pub use path::{Entry, NAME_BYTES_MAX, PATH_BYTES_MAX, Target};
 pub use view::{At, DirEntry, Stat, View};
 pub use zone::{ContentWriter, Done, Durability, RebuildReport, RootAttributes, TableDigest, Zone, ZoneOptions};
