@@ -16,6 +16,7 @@
 //! | `system`    | what the operating system counted                                         |
 //! | `report`    | figures with their names                                                  |
 //! | `measure`   | what is measured of ours, each as a function that returns its figures     |
+//! | `micro`     | the innermost steps, for criterion                                        |
 //! | `canonical` | the workload of `nexus bench`                                             |
 //! | `compare`   | the program `nexus-bench-compare`: other engines, goals (feature `compare`) |
 //!
@@ -30,6 +31,7 @@ pub mod canonical;
 pub mod compare;
 mod group;
 mod measure;
+pub mod micro;
 mod raw;
 mod report;
 mod system;

@@ -1,4 +1,5 @@
 //! Where the data directory stands: is it one, who holds it, may it be used, the disk, what lies about.
+#![expect(clippy::disallowed_methods, reason = "this look is at the machine itself: locks, permissions, mounts")]
 
 use std::fs::{self, File};
 use std::io::{self, Read};
