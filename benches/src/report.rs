@@ -56,15 +56,16 @@ impl Report {
     /// A table for people.
     #[must_use]
     pub fn table(&self) -> String {
+        let width = self.figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
         let mut out = format!(
-            "{:<44} {:>12} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
+            "{:<width$} {:>12} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
             "what", "value", "unit", "ratio", "disk", "p50 us", "p99 us"
         );
         let optional = |value: Option<f64>, digits: usize| value.map_or(String::new(), |v| format!("{v:.digits$}"));
         for f in &self.figures {
             let digits = if f.value < 100.0 { 2 } else { 0 };
             out.push_str(&format!(
-                "{:<44} {:>12.digits$} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
+                "{:<width$} {:>12.digits$} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
                 f.name,
                 f.value,
                 f.unit,

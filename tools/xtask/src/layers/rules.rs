@@ -61,7 +61,7 @@ pub(super) const PATHS: &[PathRule] = &[
     PathRule {
         path: &["fjall"],
         places: &["projections/src/store/fjall*", "benches/src/compare/engines"],
-        why: "the key-value store stands behind one trait",
+        why: "the key-value store stands behind one trait; only who measures it by itself names it too",
     },
     PathRule {
         path: &["rkyv"],
