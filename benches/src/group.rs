@@ -26,7 +26,7 @@ struct State<B> {
     gathering: B,
     /// Number of the batch that gathers.
     number: u64,
-    /// Batches finished.
+    /// Batches that are durable. None is any more once one failed.
     finished: u64,
     committing: bool,
     failed: bool,
@@ -47,11 +47,11 @@ impl<S: Sink> Group<S> {
         let own = &self.done[(mine % 2) as usize];
         let next = &self.done[((mine + 1) % 2) as usize];
         loop {
-            if state.failed {
-                return Err(Error::new(Reason::Unavailable, "a batch of another thread failed"));
-            }
             if state.finished > mine {
                 return Ok(());
+            }
+            if state.failed {
+                return Err(Error::new(Reason::Unavailable, "a batch of another thread failed"));
             }
             if state.committing {
                 state = own.wait(state).expect("not poisoned");
@@ -64,14 +64,17 @@ impl<S: Sink> Group<S> {
             let result = self.sink.lock().expect("not poisoned").commit(&mut batch);
             state = self.state.lock().expect("not poisoned");
             state.committing = false;
-            state.finished = mine + 1;
-            state.failed |= result.is_err();
-            own.notify_all();
-            if state.failed {
-                next.notify_all();
-            } else {
-                next.notify_one();
+            match result {
+                Ok(()) => {
+                    state.finished = mine + 1;
+                    next.notify_one();
+                }
+                Err(_) => {
+                    state.failed = true;
+                    next.notify_all();
+                }
             }
+            own.notify_all();
             return result;
         }
     }

@@ -77,6 +77,9 @@ impl Outcome {
         let reached = |goal: &super::goals::Goal| {
             let measured = self.values.get(&goal.id).filter(|(value, _)| value.is_finite());
             let why = || {
+                if self.values.contains_key(&goal.id) {
+                    return "what was measured came to no number".into();
+                }
                 let why = self.reasons.get(&goal.id).cloned();
                 why.unwrap_or_else(|| "not part of this run; run with --threads 1,8,64".into())
             };
@@ -129,7 +132,7 @@ mod tests {
         let of = |id: Id| &goals[GOALS.iter().position(|goal| goal.id == id).unwrap()];
         assert_eq!((of(Id::WarmRead)["met"].as_bool(), of(Id::Reopen)["met"].as_bool()), (Some(false), Some(true)));
         assert!(of(Id::Reopen)["name"].as_str().unwrap().ends_with("(measured with 100,000 files)"));
-        for (id, why) in [(Id::PathHistory, "no program"), (Id::Readdir, "not part"), (Id::StatHot, "not part")] {
+        for (id, why) in [(Id::PathHistory, "no program"), (Id::Readdir, "no number"), (Id::StatHot, "not part")] {
             assert!(of(id)["value"].is_null() && of(id)["met"].is_null(), "{}", of(id));
             assert!(of(id)["why"].as_str().unwrap().contains(why), "{}", of(id));
         }
