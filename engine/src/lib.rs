@@ -39,7 +39,7 @@ pub use decide::{AttributeChange, Created, Edit, Expect, NewFile, NodeKind, Rena
 pub use error::{Error, Result};
 pub use nexus_log::event::ReadPolicy;
 pub use nexus_log::ids::{CommitTime, Inode, Seq};
-pub use node::{Nexus, ROOT_ZONE, exists, not_there, open_zone, root_zone_dir};
+pub use node::{Nexus, ROOT_ZONE, applied_in, exists, not_there, open_zone, root_zone_dir, tables_dir};
 pub use path::{Entry, NAME_BYTES_MAX, PATH_BYTES_MAX, Target};
 pub use view::{At, DirEntry, Stat, View};
 pub use zone::{

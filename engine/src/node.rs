@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use nexus_log::env::{DirLock, Env, LockError};
 use nexus_log::event::Reason;
+use nexus_log::ids::{Seq, ZoneIdentity};
 use nexus_projections::store::{FjallOptions, FjallStore, Store};
+use nexus_projections::zone_tables::ZoneTables;
 
 use crate::error::{Error, Result};
 use crate::unfinished;
@@ -51,6 +53,19 @@ pub fn exists(env: &Env, dir: &Path) -> Result<bool> {
 #[must_use]
 pub fn root_zone_dir(dir: &Path) -> PathBuf {
     zone_dir(dir)
+}
+
+/// Where a data directory keeps its tables: for programs that read files only.
+#[must_use]
+pub fn tables_dir(dir: &Path) -> PathBuf {
+    dir.join(TABLES)
+}
+
+/// Up to which record the tables in the directory `tables` hold the rows of `zone`. Opening tables writes into them: for
+/// a copy.
+pub fn applied_in(tables: &Path, zone: ZoneIdentity) -> Result<Seq> {
+    let store = Arc::new(FjallStore::open(tables, FjallOptions::default()).map_err(store_error)?);
+    Ok(ZoneTables::open_for(store, ROOT_SLOT, zone).map_err(store_error)?.applied())
 }
 
 impl Nexus {

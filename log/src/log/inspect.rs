@@ -190,6 +190,12 @@ impl RecoveryPlan {
         Ok(())
     }
 
+    /// Commit time of the record `last`; of the one before the segment where that holds none.
+    #[must_use]
+    pub fn last_time(&self) -> CommitTime {
+        self.previous_time
+    }
+
     pub(super) fn last_first(&self) -> Seq {
         *self.firsts.last().expect("a log has a segment")
     }

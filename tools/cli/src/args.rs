@@ -42,11 +42,12 @@ History:
   usage      operations and bytes per agent and hour
 
 Care:
+  doctor     look at the data directory: what is wrong, and what to run
   policy     how reads are recorded, by path
   clock      the clock that the zone goes by
   verify     check every record and every byte of content, and the tables against the log
   rebuild    fold the log into new tables and compare
-  bench      measure the canonical workload beside the raw disk
+  bench      measure the canonical workload beside the raw disk, or everything beside other engines
 
 Paths are /a/b in the zone root, or zone:/a/b.
 Positions are the numbers that `nexus log` shows; times are RFC 3339, or local: 2026-03-04 05:06, \"2h ago\", yesterday.
@@ -168,6 +169,12 @@ pub(crate) enum Verb {
     /// Show the clock that the zone goes by; confirm this machine's where it stepped
     #[command(after_help = "Example: nexus clock; nexus clock confirm")]
     Clock(ClockArgs),
+    /// Look at the data directory: what is wrong, and what to run
+    ///
+    /// Changes nothing, and may be run while another process holds the directory. The log is looked at where a crash
+    /// or a fault shows: its end, its segments' names and sidecars. Every byte is the matter of `verify`.
+    #[command(after_help = "Example: nexus doctor; echo $?   (0 nothing wrong, 1 a problem, 3 damage)")]
+    Doctor(DoctorArgs),
     /// Check every record and every byte of content, and the tables against the log
     #[command(after_help = "Example: nexus verify; echo $?   (0 sound, 3 damage)")]
     Verify(VerifyArgs),
@@ -175,7 +182,11 @@ pub(crate) enum Verb {
     #[command(after_help = "Example: nexus rebuild --dry-run")]
     Rebuild(RebuildArgs),
     /// Measure the canonical workload beside the raw disk, in one run
-    #[command(after_help = "Example: nexus bench --dir /srv --threads 1,8")]
+    ///
+    /// With --compare, SQLite, redb, fjall and plain files are measured beside it in the same run, and what was
+    /// reached is held against the project's goals. That takes the program `nexus-bench-compare`, which stands beside
+    /// this one: `cargo build --release -p nexus-benches`.
+    #[command(after_help = "Examples: nexus bench --dir /srv --threads 1,8; nexus bench --compare --quick")]
     Bench(BenchArgs),
 }
 
@@ -465,6 +476,8 @@ fn policy_setting(text: &str) -> Result<PolicySetting, String> {
         None => Err("expected reads=off, reads=summary, reads=strict or reads=inherit".into()),
     }
 }
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {}
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {}
@@ -485,17 +498,29 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Pairs of turns, ours and the raw disk's, per comparison
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, conflicts_with = "compare")]
     pub(crate) pairs: usize,
     /// Numbers of threads
     #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
     pub(crate) threads: Vec<usize>,
     /// Compare the two drivers of the appender, and writing zeros ahead with not
-    #[arg(long)]
+    #[arg(long, conflicts_with = "compare")]
     pub(crate) drivers: bool,
     /// Files of the populated zone
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 20_000, conflicts_with = "compare")]
     pub(crate) files: u64,
+    /// Beside other engines too, and against the goals: about half an hour
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// With --compare: about two minutes, with fewer files
+    #[arg(long, requires = "compare")]
+    pub(crate) quick: bool,
+    /// With --compare --quick: sustained rates over the full minute all the same
+    #[arg(long, requires = "compare")]
+    pub(crate) sustained: bool,
+    /// With --compare: ten million files, which takes 30 GB of disk and most of an hour
+    #[arg(long, requires = "compare", conflicts_with = "quick")]
+    pub(crate) large: bool,
 }
 
 fn size(text: &str) -> Result<u64, String> {

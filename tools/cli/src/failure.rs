@@ -40,6 +40,9 @@ pub(crate) enum Failure {
     Incomplete { failed: u64 },
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    /// A look found what should be seen to, and no damage.
+    #[error("{count} found, see above", count = if *.0 == 1 { "a problem was".into() } else { format!("{} problems were", .0) })]
+    Problems(usize),
     /// A check found damage, or tables that differ from the log.
     #[error("{0}")]
     Damage(String),
@@ -87,6 +90,7 @@ impl Failure {
             Failure::Transfer(error) => of(error.kind()),
             Failure::Damage(_) => of(Reason::Corrupt),
             Failure::Incomplete { .. } => ("incomplete", "NX9003".into()),
+            Failure::Problems(_) => ("problem", "NX9004".into()),
             Failure::Usage(_) => ("usage", "NX9001".into()),
             Failure::Input { .. } | Failure::Output(_) => ("io", "NX9002".into()),
         }

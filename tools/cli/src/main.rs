@@ -16,11 +16,9 @@
 //! | `history` | the log as people and programs read it                          |
 //! | `transfer`| moving whole trees in and out                                   |
 //! | `verbs`   | one file per family of verbs                                    |
-//! | `bench`   | the canonical workload beside the raw disk                      |
 
 mod args;
 mod at;
-mod bench;
 mod failure;
 mod history;
 mod mode;

@@ -1,7 +1,9 @@
 //! One file per family of verbs.
 
 mod attributes;
+mod bench;
 mod content;
+mod doctor;
 mod init;
 mod list;
 mod log;
@@ -16,9 +18,8 @@ mod zone;
 use nexus_engine::{At, Done};
 use nexus_log::ids::Inode;
 
-use crate::args::{BenchArgs, Cli, Global, Verb};
-use crate::bench;
-use crate::failure::{Failure, Result};
+use crate::args::{Cli, Verb};
+use crate::failure::Result;
 use crate::names::ZonePath;
 use crate::output::{Object, Out};
 use crate::session::{Session, caller};
@@ -32,7 +33,8 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
         Verb::Put(args) => content::put(args, global, who),
-        Verb::Bench(args) => run_bench(args, global),
+        Verb::Bench(args) => bench::bench(args, global),
+        Verb::Doctor(_) => doctor::doctor(global),
         Verb::Verify(_) => verify::verify(global, who),
         Verb::Rebuild(args) if args.discard => rebuild::discard(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
@@ -60,37 +62,10 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Policy(args) => zone::policy(&args.action, session),
         Verb::Clock(args) => zone::clock(args, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),
-        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) => {
+        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) | Verb::Doctor(_) => {
             unreachable!("they open a session themselves or none")
         }
     }
-}
-
-fn run_bench(args: &BenchArgs, global: &Global) -> Result<()> {
-    if args.pairs == 0 || args.threads.is_empty() || args.threads.contains(&0) || args.files == 0 {
-        return Err(Failure::Usage("pairs, threads and files are at least 1".into()));
-    }
-    let options = bench::BenchOptions {
-        dir: args.dir.clone(),
-        pairs: args.pairs,
-        threads: args.threads.clone(),
-        drivers: args.drivers,
-        files: args.files,
-    };
-    let report = bench::run(&options, &mut |step| {
-        if !global.quiet {
-            eprintln!("{step}");
-        }
-    })?;
-    let mut out = Out::new(global.json);
-    if global.json {
-        for figure in &report.figures {
-            out.line(serde_json::to_string(figure).expect("a figure has plain values"))?;
-        }
-    } else {
-        out.bytes(report.table().as_bytes())?;
-    }
-    out.flush()
 }
 
 /// What a changing verb tells a program; people are told nothing.

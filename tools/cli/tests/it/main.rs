@@ -4,6 +4,7 @@
 
 mod bench;
 mod care;
+mod doctor;
 mod files;
 mod history;
 mod json;

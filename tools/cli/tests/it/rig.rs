@@ -22,7 +22,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Ran {
+    pub(crate) fn of(output: Output) -> Ran {
         let code = output.status.code().expect("the command ends by itself");
         Ran { code, stdout: output.stdout, stderr: String::from_utf8(output.stderr).unwrap() }
     }

@@ -21,7 +21,12 @@ pub(super) const CRATES: &[CrateRule] = &[
     CrateRule { name: "nexus-replication", folder: "replication", may: &["nexus-log"] },
     CrateRule { name: "nexus-engine", folder: "engine", may: &["nexus-log", "nexus-projections"] },
     CrateRule { name: "nexus-server", folder: "server", may: &["nexus-engine", "nexus-log"] },
-    CrateRule { name: "nexus-cli", folder: "tools/cli", may: &["nexus-engine", "nexus-log", "nexus-projections"] },
+    CrateRule { name: "nexus-benches", folder: "benches", may: &["nexus-engine", "nexus-log", "nexus-projections"] },
+    CrateRule {
+        name: "nexus-cli",
+        folder: "tools/cli",
+        may: &["nexus-benches", "nexus-engine", "nexus-log", "nexus-projections"],
+    },
     CrateRule { name: "xtask", folder: "tools/xtask", may: &[] },
     CrateRule { name: "nexus-tests", folder: "tests", may: &["nexus-engine", "nexus-log", "nexus-projections"] },
 ];
@@ -33,13 +38,16 @@ pub(super) struct FrameworkRule {
 }
 
 pub(super) const FRAMEWORKS: &[FrameworkRule] = &[
-    FrameworkRule { framework: "fjall", users: &["nexus-projections"] },
+    FrameworkRule { framework: "fjall", users: &["nexus-projections", "nexus-benches"] },
+    FrameworkRule { framework: "redb", users: &["nexus-benches"] },
+    FrameworkRule { framework: "rusqlite", users: &["nexus-benches"] },
+    FrameworkRule { framework: "criterion", users: &["nexus-benches"] },
     FrameworkRule { framework: "openraft", users: &["nexus-replication"] },
     FrameworkRule { framework: "tokio", users: &["nexus-replication", "nexus-server"] },
     FrameworkRule { framework: "tonic", users: &["nexus-replication", "nexus-server"] },
     FrameworkRule { framework: "axum", users: &["nexus-server"] },
     FrameworkRule { framework: "fuser", users: &["nexus-server"] },
-    FrameworkRule { framework: "clap", users: &["nexus-server", "nexus-cli"] },
+    FrameworkRule { framework: "clap", users: &["nexus-server", "nexus-cli", "nexus-benches"] },
 ];
 
 /// A path and the only places whose code, tests aside, may name it or anything below it.
@@ -52,33 +60,37 @@ pub(super) struct PathRule {
 pub(super) const PATHS: &[PathRule] = &[
     PathRule {
         path: &["fjall"],
-        places: &["projections/src/store/fjall*"],
-        why: "the key-value store stands behind one trait",
+        places: &["projections/src/store/fjall*", "benches/src/compare/engines"],
+        why: "the key-value store stands behind one trait; only who measures it by itself names it too",
     },
     PathRule {
         path: &["rkyv"],
         places: &["log/src/event"],
         why: "archived structs live behind the frame of log::event and nowhere else",
     },
-    PathRule { path: &["rustix"], places: &["log/src/env", "tools/cli"], why: "system calls go through the env seam" },
+    PathRule {
+        path: &["rustix"],
+        places: &["log/src/env", "tools/cli", "benches"],
+        why: "system calls go through the env seam",
+    },
     PathRule {
         path: &["std", "thread"],
-        places: &["log/src/log", "engine/src/zone/keeper", "tools"],
+        places: &["log/src/log", "engine/src/zone/keeper", "tools", "benches"],
         why: "appender, sequencer and flusher are steppable cores; a thread that drives one is named here",
     },
     PathRule {
         path: &["std", "fs"],
-        places: &["log/src/env/real", "tools"],
+        places: &["log/src/env/real", "tools", "benches"],
         why: "the disk is reached through Env::disk, so that tests can make it fail",
     },
     PathRule {
         path: &["std", "time", "Instant"],
-        places: &["log/src/env/real", "tools"],
+        places: &["log/src/env/real", "tools", "benches"],
         why: "time comes from Env::clock",
     },
     PathRule {
         path: &["std", "time", "SystemTime"],
-        places: &["log/src/env/real", "tools"],
+        places: &["log/src/env/real", "tools", "benches"],
         why: "time comes from Env::clock",
     },
     PathRule { path: &["std", "net"], places: &["server"], why: "sockets belong to the surfaces" },

@@ -7,25 +7,25 @@ use serde::Serialize;
 
 /// One measured figure.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Figure {
-    pub(crate) name: String,
-    pub(crate) value: f64,
-    pub(crate) unit: &'static str,
+pub struct Figure {
+    pub name: String,
+    pub value: f64,
+    pub unit: &'static str,
     /// Ours divided by the disk's own, median over the pairs of turns.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ratio: Option<f64>,
+    pub ratio: Option<f64>,
     /// What it is compared with, in the same unit.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) baseline: Option<f64>,
+    pub baseline: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) p50_us: Option<f64>,
+    pub p50_us: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) p99_us: Option<f64>,
+    pub p99_us: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Report {
-    pub(crate) figures: Vec<Figure>,
+pub struct Report {
+    pub figures: Vec<Figure>,
 }
 
 impl Report {
@@ -54,16 +54,18 @@ impl Report {
     }
 
     /// A table for people.
-    pub(crate) fn table(&self) -> String {
+    #[must_use]
+    pub fn table(&self) -> String {
+        let width = self.figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
         let mut out = format!(
-            "{:<44} {:>12} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
+            "{:<width$} {:>12} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
             "what", "value", "unit", "ratio", "disk", "p50 us", "p99 us"
         );
         let optional = |value: Option<f64>, digits: usize| value.map_or(String::new(), |v| format!("{v:.digits$}"));
         for f in &self.figures {
             let digits = if f.value < 100.0 { 2 } else { 0 };
             out.push_str(&format!(
-                "{:<44} {:>12.digits$} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
+                "{:<width$} {:>12.digits$} {:<12} {:>7} {:>12} {:>9} {:>9}\n",
                 f.name,
                 f.value,
                 f.unit,

@@ -10,7 +10,7 @@ fn field(path: &str, name: &str) -> u64 {
 
 /// Bytes written to the device that holds `dir`, by anybody. The kernel's count per process cannot be used: it counts
 /// the whole of a large folio when one page of it is written.
-pub(super) fn device_written_bytes(dir: &std::path::Path) -> u64 {
+pub(crate) fn device_written_bytes(dir: &std::path::Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(meta) = fs::metadata(dir) else { return 0 };
     let device = rustix::fs::major(meta.dev());
@@ -21,12 +21,12 @@ pub(super) fn device_written_bytes(dir: &std::path::Path) -> u64 {
 }
 
 /// Resident memory now, in MiB.
-pub(super) fn resident_mib() -> f64 {
+pub(crate) fn resident_mib() -> f64 {
     field("/proc/self/status", "VmRSS") as f64 / 1024.0
 }
 
 /// Bytes on disk below a directory.
-pub(super) fn disk_bytes(dir: &std::path::Path) -> u64 {
+pub(crate) fn disk_bytes(dir: &std::path::Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {
@@ -35,4 +35,21 @@ pub(super) fn disk_bytes(dir: &std::path::Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(size).sum()
+}
+
+/// Has the kernel forget what it caches of the files below a directory.
+#[cfg(feature = "compare")]
+pub(crate) fn drop_cached(dir: &std::path::Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            drop_cached(&path)?;
+        } else {
+            let file = fs::File::open(&path)?;
+            // What is not written back yet stays cached.
+            file.sync_all()?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
+    }
+    Ok(())
 }
