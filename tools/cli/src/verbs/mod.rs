@@ -9,6 +9,7 @@ mod make;
 mod rebuild;
 mod remove;
 mod rename;
+mod tail;
 mod transfer;
 mod verify;
 
@@ -27,12 +28,13 @@ const CHANGES_IN_FLIGHT_MAX: u64 = 1024;
 
 pub(crate) fn run(cli: &Cli) -> Result<()> {
     let global = &cli.global;
-    let who = caller(global, !matches!(cli.verb, Verb::Log(_)))?;
+    let who = caller(global, !matches!(cli.verb, Verb::Log(_) | Verb::Tail(_)))?;
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
         Verb::Put(args) => content::put(args, global, who),
         Verb::Bench(args) => run_bench(args, global),
         Verb::Verify(_) => verify::verify(global, who),
+        Verb::Tail(args) => tail::tail(args, global, who),
         Verb::Rebuild(args) if args.discard => rebuild::discard(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
@@ -56,7 +58,7 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Export(args) => transfer::export(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),
-        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) => {
+        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) | Verb::Tail(_) => {
             unreachable!("they open a session themselves or none")
         }
     }

@@ -8,5 +8,6 @@ mod files;
 mod history;
 mod json;
 mod rig;
+mod tail;
 mod transfer;
 mod usage;
