@@ -84,7 +84,7 @@ fn holder(rig: &Rig) -> (Child, std::process::ChildStdin) {
     let mut child = rig.spawn("put /held");
     let mut input = child.stdin.take().unwrap();
     // More than it reads before it opens the directory.
-    input.write_all(&vec![7; 3 << 20]).unwrap();
+    input.write_all(&vec![7; (8 << 20) + 1]).unwrap();
     rig.wait_until_held(&child);
     (child, input)
 }
