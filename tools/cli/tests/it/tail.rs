@@ -24,7 +24,7 @@ fn token(lines: &[Value]) -> String {
 }
 
 fn tail(rig: &Rig, words: &str) -> Vec<Value> {
-    rig.nexus(&format!("tail --json {words}").trim_end().to_owned()).json()
+    rig.nexus(format!("tail --json {words}").trim_end()).json()
 }
 
 #[test]
