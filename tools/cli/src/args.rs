@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use nexus_engine::ReadPolicy;
+use nexus_engine::watch::{Filter, Token};
+use nexus_log::event::Kind;
 
 use crate::at::{self, Position};
 use crate::mode::{self, ModeChange};
@@ -39,6 +41,7 @@ Move trees:
 
 History:
   log        what happened: to a path, by an agent, in the zone
+  tail       what happened from some point on, and with --follow what happens
   usage      operations and bytes per agent and hour
 
 Care:
@@ -72,7 +75,7 @@ pub(crate) struct Global {
     /// The data directory
     #[arg(long, global = true, env = "NEXUS_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The agent that acts [env: NEXUS_AGENT] [default: the OS user]; with `log`, whose changes to show
+    /// The agent that acts [env: NEXUS_AGENT] [default: the OS user]; with `log` and `tail`, whose changes to show
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) agent: Option<String>,
     /// What the agent groups its work by [env: NEXUS_SESSION]; with `log`, which session's changes to show
@@ -160,6 +163,14 @@ pub(crate) enum Verb {
     /// ahead of the record which attaches it shows in the zone's log only.
     #[command(after_help = "Examples: nexus log /docs/a.txt; nexus log --agent alice --since yesterday --json")]
     Log(LogArgs),
+    /// Show what happened from some point on, and with --follow what happens
+    ///
+    /// The last line is a token: given back with --from, and the same PATH, --kind and --agent, it goes on exactly there.
+    /// While another process holds the data directory, the files are read, and an event shows once they prove that it is
+    /// on stable storage: within some 10 ms of a pause. --follow always reads the files, so that others can work on the
+    /// directory; only a PATH needs the directory for a moment.
+    #[command(after_help = "Examples: nexus tail --from yesterday; nexus tail --follow --kind file_created --json")]
+    Tail(TailArgs),
     /// Show who used what: operations and bytes per agent and hour, counted from the log
     #[command(after_help = "Example: nexus usage --by agent --at yesterday")]
     Usage(UsageArgs),
@@ -478,6 +489,42 @@ fn policy_setting(text: &str) -> Result<PolicySetting, String> {
 }
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {}
+
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// What it is about: what the path names, and of a directory the names in it [default: the zone]
+    pub(crate) path: Option<ZonePath>,
+    /// All that is below the path, through renames
+    #[arg(short, long, requires = "path", conflicts_with = "follow")]
+    pub(crate) recursive: bool,
+    /// Where to begin [default: the first record, with --follow now]
+    #[arg(long, value_name = "SEQ|TIME|TOKEN", value_parser = tail_start)]
+    pub(crate) from: Option<TailStart>,
+    /// Go on until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only events of this kind; may be given again
+    #[arg(long = "kind", value_name = "KIND", value_parser = event_kind)]
+    pub(crate) kinds: Vec<Kind>,
+}
+
+/// Where a tail begins.
+#[derive(Clone, Debug)]
+pub(crate) enum TailStart {
+    At(Position),
+    Token(Token),
+}
+
+fn tail_start(text: &str) -> Result<TailStart, String> {
+    if Token::is_meant(text) {
+        return Token::parse(text).map(TailStart::Token).map_err(|error| error.to_string());
+    }
+    at::position(text).map(TailStart::At)
+}
+
+fn event_kind(name: &str) -> Result<Kind, String> {
+    Filter::kind(name).ok_or_else(|| "there is no such kind of event; `nexus log` shows kinds".into())
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {}

@@ -15,4 +15,4 @@ mod subject;
 pub(crate) use describe::describe;
 pub(crate) use fields::{HOUR_NS, event_object, usage_counts};
 pub(crate) use scan::{Range, scan};
-pub(crate) use subject::{last_seen, path_of, touches};
+pub(crate) use subject::{last_seen, path_given, path_of, touches};

@@ -90,6 +90,12 @@ fn named(event: &Event) -> (&[u8], Option<Inode>) {
     (path, (inode != 0).then_some(Inode(inode)))
 }
 
+/// The path that an event shows where only the log can be asked: as the caller gave it.
+pub(crate) fn path_given(event: &Event) -> Option<&[u8]> {
+    let (path, _) = named(event);
+    (!path.is_empty()).then_some(path)
+}
+
 /// The path that an event shows: as the caller gave it, else the inode's first name at that position or just before.
 pub(crate) fn path_of(zone: &Zone, seq: Seq, event: &Event) -> Result<Option<Vec<u8>>> {
     let (path, inode) = named(event);

@@ -11,6 +11,7 @@ mod make;
 mod rebuild;
 mod remove;
 mod rename;
+mod tail;
 mod transfer;
 mod verify;
 mod zone;
@@ -29,13 +30,14 @@ const CHANGES_IN_FLIGHT_MAX: u64 = 1024;
 
 pub(crate) fn run(cli: &Cli) -> Result<()> {
     let global = &cli.global;
-    let who = caller(global, !matches!(cli.verb, Verb::Log(_)))?;
+    let who = caller(global, !matches!(cli.verb, Verb::Log(_) | Verb::Tail(_)))?;
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
         Verb::Put(args) => content::put(args, global, who),
         Verb::Bench(args) => bench::bench(args, global),
         Verb::Doctor(_) => doctor::doctor(global),
         Verb::Verify(_) => verify::verify(global, who),
+        Verb::Tail(args) => tail::tail(args, global, who),
         Verb::Rebuild(args) if args.discard => rebuild::discard(global, who),
         verb => Session::with(global, who, |session| on_session(verb, cli, session)),
     }
@@ -62,7 +64,7 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Policy(args) => zone::policy(&args.action, session),
         Verb::Clock(args) => zone::clock(args, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),
-        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) | Verb::Doctor(_) => {
+        Verb::Init(_) | Verb::Put(_) | Verb::Bench(_) | Verb::Verify(_) | Verb::Doctor(_) | Verb::Tail(_) => {
             unreachable!("they open a session themselves or none")
         }
     }

@@ -10,5 +10,6 @@ mod history;
 mod json;
 mod policy;
 mod rig;
+mod tail;
 mod transfer;
 mod usage;
