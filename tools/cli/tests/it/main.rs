@@ -5,6 +5,7 @@
 mod bench;
 mod care;
 mod files;
+mod find;
 mod history;
 mod json;
 mod rig;
