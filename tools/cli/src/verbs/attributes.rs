@@ -1,7 +1,7 @@
 //! `chmod` and `chown`.
 
 use nexus_engine::find::WalkOptions;
-use nexus_engine::{At, AttributeChange, Done, Durability, Inode, PATH_BYTES_MAX, Stat, Target, Zone};
+use nexus_engine::{At, AttributeChange, Done, Durability, Inode, PATH_BYTES_MAX, Stat, Target, View, Zone};
 use nexus_projections::row::FileKind;
 
 use super::several::{Failures, each};
@@ -81,19 +81,8 @@ impl Tree<'_> {
         let (mut progress, mut failures) = (Progress::default(), Failures::default());
         let outcome = self.entry(self.path, &top, self.follow, &mut progress, session);
         failures.note(self.path, outcome, &mut session.out)?;
-        let mut after = None;
-        while top.kind == FileKind::Directory {
-            let options =
-                WalkOptions { stat: true, after: after.as_ref(), limit: PAGE_ENTRIES, ..WalkOptions::default() };
-            let page = view.walk(&session.caller, top.inode, &options).about(self.path)?;
-            for entry in &page.entries {
-                let Some(stat) = &entry.stat else { continue };
-                let path = self.path.join(&entry.path);
-                let outcome = self.entry(&path, stat, false, &mut progress, session);
-                failures.note(&path, outcome, &mut session.out)?;
-            }
-            let Some(next) = page.next else { break };
-            after = Some(next);
+        if top.kind == FileKind::Directory {
+            self.below(&view, top.inode, &mut progress, &mut failures, session)?;
         }
         if let Some(last) = &progress.last {
             last.wait_durable().about(self.path)?;
@@ -101,6 +90,34 @@ impl Tree<'_> {
             changed_with(&mut session.out, self.path, top.inode, last, more)?;
         }
         failures.outcome()
+    }
+
+    /// Changes what was there when it began; what it cannot change it tells, and goes on.
+    fn below(
+        &self,
+        view: &View,
+        top: Inode,
+        progress: &mut Progress,
+        failures: &mut Failures,
+        session: &mut Session,
+    ) -> Result<()> {
+        let mut after = None;
+        loop {
+            let options =
+                WalkOptions { stat: true, after: after.as_ref(), limit: PAGE_ENTRIES, ..WalkOptions::default() };
+            let page = match view.walk(&session.caller, top, &options).about(self.path) {
+                Ok(page) => page,
+                Err(failure) => return failures.note(self.path, Err(failure), &mut session.out),
+            };
+            for entry in &page.entries {
+                let Some(stat) = &entry.stat else { continue };
+                let path = self.path.join(&entry.path);
+                let outcome = self.entry(&path, stat, false, progress, session);
+                failures.note(&path, outcome, &mut session.out)?;
+            }
+            let Some(next) = page.next else { return Ok(()) };
+            after = Some(next);
+        }
     }
 
     /// By path, so that the log says what was meant; by inode where the path is too long to be one.

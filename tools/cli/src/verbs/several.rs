@@ -62,3 +62,32 @@ pub(super) fn each(
     }
     failures.outcome()
 }
+
+#[cfg(test)]
+mod tests {
+    use nexus_engine::Error;
+    use nexus_log::event::Reason;
+
+    use super::*;
+
+    #[test]
+    fn damage_among_other_failures_is_damage_at_the_end() {
+        let path = ZonePath { zone: "root".into(), path: b"/a".to_vec() };
+        let failure = |kind| Err(Failure::from(Error::new(kind, "it failed")));
+        let (mut failures, mut out) = (Failures::default(), Out::new(false));
+        failures.note(&path, Ok(()), &mut out).unwrap();
+        assert!(failures.outcome().is_ok());
+        failures.note(&path, failure(Reason::NotFound), &mut out).unwrap();
+        assert!(!failures.outcome().unwrap_err().is_damage());
+        failures.note(&path, failure(Reason::Corrupt), &mut out).unwrap();
+        failures.note(&path, failure(Reason::NotFound), &mut out).unwrap();
+        assert!(failures.outcome().unwrap_err().is_damage());
+        // What was told once as a whole counts as much.
+        let inner = failures.outcome();
+        let mut outer = Failures::default();
+        outer.note(&path, inner, &mut out).unwrap();
+        assert!(matches!(outer.outcome(), Err(Failure::SomeFailed { failed: 3, damage: true })));
+        let usage = Err(Failure::Usage("no".into()));
+        assert!(outer.note(&path, usage, &mut out).is_err(), "it makes no sense for the others either");
+    }
+}
