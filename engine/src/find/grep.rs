@@ -67,14 +67,14 @@ pub enum Found<'a> {
     Context { path: &'a [u8], inode: Inode, number: u64, offset: u64, line: &'a [u8] },
     /// Lines are left out here, between the context of one match and the next.
     Break,
-    /// The file is binary, by the NUL at `offset`: lines behind it match and are not shown ([`BinaryFiles::Report`]),
-    /// or it was not searched further, after `lines` matches ([`BinaryFiles::Skip`]).
+    /// The file is binary, by the NUL at `offset`. `matches`: lines behind it match, and are not shown
+    /// ([`BinaryFiles::Report`]). With [`BinaryFiles::Skip`] it was not searched further, after `lines` that match.
     Binary { path: &'a [u8], inode: Inode, offset: u64, lines: u64, matches: bool },
     /// The file is larger than was allowed, and was not searched.
     TooLarge { path: &'a [u8], inode: Inode, size: u64 },
     /// The file, or the directory, could not be searched to its end. The search goes on with the next.
-    Failed { path: &'a [u8], inode: Option<Inode>, error: &'a Error },
-    /// All of a file that matches was told. `lines` that match; of a binary file those that were told.
+    Failed { path: &'a [u8], inode: Option<Inode>, error: Error },
+    /// All of a file that matches was told; so many of its lines match, those that are not shown too.
     Done { path: &'a [u8], inode: Inode, lines: u64 },
 }
 
@@ -189,7 +189,7 @@ impl Search<'_> {
                 Ok(Some(Some(inode))) => self.file(walker.path(), inode, false),
                 Ok(Some(None)) => {}
                 Ok(None) => break,
-                Err(error) => self.failed(walker.path(), None, &error),
+                Err(error) => self.failed(walker.path(), None, error),
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Search<'_> {
         }
     }
 
-    fn failed(&mut self, path: &[u8], inode: Option<Inode>, error: &Error) {
+    fn failed(&mut self, path: &[u8], inode: Option<Inode>, error: Error) {
         self.summary.failed += 1;
         self.tell(Found::Failed { path, inode, error });
     }
@@ -225,7 +225,7 @@ impl Search<'_> {
                     return self.tell(Found::TooLarge { path, inode, size: stat.size });
                 }
                 Ok(_) => {}
-                Err(error) => return self.failed(path, Some(inode), &error),
+                Err(error) => return self.failed(path, Some(inode), error),
             }
         }
         let binary = match self.options.binary {
@@ -252,10 +252,10 @@ impl Search<'_> {
         self.summary.files += 1;
         self.summary.lines += lines;
         self.summary.stopped |= stopped;
-        let matched = lines > 0 || binary.is_some_and(|binary| binary.matches);
+        let matched = lines > 0;
         self.summary.files_matched += u64::from(matched);
         if let Some(error) = error {
-            self.failed(path, Some(inode), &error);
+            self.failed(path, Some(inode), error);
         }
         if let Some(binary) = binary {
             self.summary.binary += 1;

@@ -1,5 +1,7 @@
 //! The verbs and what each takes. The doc comments here are what `--help` prints.
 
+mod find;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use jiff::Timestamp;
 use nexus_engine::ReadPolicy;
 use nexus_engine::watch::{Filter, Token};
 use nexus_log::event::Kind;
+
+pub(crate) use find::{GlobArgs, GrepArgs, TreeArgs, XattrGetArgs, XattrLsArgs, XattrRmArgs, XattrSetArgs, XattrVerb};
 
 use crate::at::{self, Position};
 use crate::mode::{self, ModeChange};
@@ -19,9 +23,12 @@ Begin:
   init       make a data directory
 
 Look (now, or at any past position with --at):
-  ls         list a directory
+  ls         list a directory, with -R all below it
+  tree       show a directory and all below it as a tree
   stat       show all attributes of a path
   cat        write a file's bytes to standard output
+  glob       find paths by a pattern
+  grep       find lines in files by a regular expression
 
 Change:
   put        store standard input as a file, or write it into one
@@ -34,6 +41,7 @@ Change:
   chmod      set permission bits
   chown      set owner and group
   truncate   set a file's size
+  xattr      read and set extended attributes
 
 Move trees:
   import     make a tree of this machine a tree of the zone; again, and only changes move
@@ -54,7 +62,8 @@ Care:
 
 Paths are /a/b in the zone root, or zone:/a/b.
 Positions are the numbers that `nexus log` shows; times are RFC 3339, or local: 2026-03-04 05:06, \"2h ago\", yesterday.
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 damage.
+A verb on several paths goes on after one that fails, and fails at its end.
+Exit status: 0 done, 1 refused or failed (of grep: nothing matched), 2 usage, 3 damage.
 `nexus help VERB` says more about a verb, with an example.";
 
 const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}\n\n{options}\n";
@@ -108,6 +117,23 @@ pub(crate) enum Verb {
     /// List a directory, sorted by name
     #[command(after_help = "Example: nexus ls -l /docs --at yesterday")]
     Ls(LsArgs),
+    /// Show a directory and all below it as a tree
+    #[command(after_help = "Example: nexus tree /docs -L 2 --at yesterday")]
+    Tree(TreeArgs),
+    /// Find paths by a pattern, in the order of names
+    ///
+    /// The pattern is relative to the base, `/` unless another is given. A leading dot is nothing special, symbolic links
+    /// are not followed, and only directories in which something can match are looked into.
+    #[command(after_help = "Example: nexus glob 'docs/**/*.{md,txt}' --at yesterday")]
+    Glob(GlobArgs),
+    /// Find lines in files by a regular expression
+    ///
+    /// Directories are searched whole; symbolic links in them are not followed. A file with a NUL in it is binary: it is
+    /// not searched further below a directory, and where it is named itself is only said to match. Exit status: 0
+    /// something matched, 1 nothing matched or something could not be searched, which is then said.
+    #[command(after_help = "Examples: nexus grep -n 'TODO|FIXME' /src --glob '*.rs' --glob '!target/'\n          \
+                            nexus grep -iF -C 2 error /logs --at '2h ago'")]
+    Grep(GrepArgs),
     /// Show all attributes of a path
     #[command(after_help = "Example: nexus stat /docs/a.txt --json")]
     Stat(StatArgs),
@@ -144,6 +170,15 @@ pub(crate) enum Verb {
     /// Set a file's size; what is added reads as zeros
     #[command(after_help = "Example: nexus truncate -s 4K /docs/a.txt")]
     Truncate(TruncateArgs),
+    /// Read and set extended attributes
+    ///
+    /// Values are text. What is not text that can be shown is given and taken as 0s and base64, or 0x and hex, as getfattr
+    /// and setfattr have it.
+    #[command(
+        subcommand,
+        after_help = "Example: nexus xattr set /docs/a.txt user.origin web; nexus xattr ls -l /docs/a.txt"
+    )]
+    Xattr(XattrVerb),
     /// Make a tree of this machine a tree of the zone
     ///
     /// SRC becomes DST, as with `cp -aT`: modes, owners, times, symbolic and hard links, extended attributes and holes
@@ -222,6 +257,9 @@ pub(crate) struct LsArgs {
     /// Kind, mode, links, owner, group, size and time of each
     #[arg(short, long)]
     pub(crate) long: bool,
+    /// All directories below too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
     #[command(flatten)]
     pub(crate) at: AtArg,
 }
@@ -229,7 +267,8 @@ pub(crate) struct LsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StatArgs {
     /// What to show
-    pub(crate) path: ZonePath,
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
     /// Of what a symbolic link leads to, not of the link itself
     #[arg(short = 'L', long)]
     pub(crate) follow: bool,
@@ -239,8 +278,9 @@ pub(crate) struct StatArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CatArgs {
-    /// The file
-    pub(crate) path: ZonePath,
+    /// The file, or files to write one after the other
+    #[arg(required = true)]
+    pub(crate) paths: Vec<ZonePath>,
     /// Bytes to skip
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) offset: u64,
@@ -342,6 +382,9 @@ pub(crate) struct ChmodArgs {
     /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
+    /// Directories and all that is in them; symbolic links in them stay as they are
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
 }
 
 #[derive(Debug, Args)]
@@ -354,6 +397,9 @@ pub(crate) struct ChownArgs {
     /// Change a symbolic link itself
     #[arg(short = 'P', long)]
     pub(crate) no_dereference: bool,
+    /// Directories and all that is in them; of symbolic links in them the links themselves
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
 }
 
 #[derive(Debug, Args)]

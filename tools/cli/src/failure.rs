@@ -38,6 +38,12 @@ pub(crate) enum Failure {
     /// A run moved what it could, and not everything.
     #[error("{failed} entries could not be moved; the others were")]
     Incomplete { failed: u64 },
+    /// A verb did what it could, of several things; what failed was told where it failed.
+    #[error("{failed} of what was asked for failed; the rest was done")]
+    SomeFailed { failed: u64, damage: bool },
+    /// A search found nothing, which is an answer and no error.
+    #[error("nothing matched")]
+    NothingMatched,
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
     /// A look found what should be seen to, and no damage.
@@ -89,7 +95,8 @@ impl Failure {
             Failure::Engine { error, .. } => of(error.kind),
             Failure::Transfer(error) => of(error.kind()),
             Failure::Damage(_) => of(Reason::Corrupt),
-            Failure::Incomplete { .. } => ("incomplete", "NX9003".into()),
+            Failure::Incomplete { .. } | Failure::SomeFailed { .. } => ("incomplete", "NX9003".into()),
+            Failure::NothingMatched => ("nothing_matched", "NX9005".into()),
             Failure::Problems(_) => ("problem", "NX9004".into()),
             Failure::Usage(_) => ("usage", "NX9001".into()),
             Failure::Input { .. } | Failure::Output(_) => ("io", "NX9002".into()),
@@ -99,7 +106,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::Damage(_) => 3,
+            Failure::Damage(_) | Failure::SomeFailed { damage: true, .. } => 3,
             Failure::Engine { error, .. } if error.is_damage() => 3,
             Failure::Transfer(error) if error.kind() == Reason::Corrupt => 3,
             _ => 1,
@@ -120,6 +127,27 @@ impl Failure {
         causes
     }
 
+    /// What programs are told.
+    pub(crate) fn object(&self) -> Object {
+        let (kind, code) = self.kind_and_code();
+        let mut error = Object::new().with("kind", kind).with("code", code).with("message", self.to_string());
+        let causes = self.chain();
+        if !causes.is_empty() {
+            error.set("because", causes);
+        }
+        error
+    }
+
+    /// What people are told.
+    pub(crate) fn text(&self) -> String {
+        let because: String = self.chain().iter().map(|cause| format!("\n  because: {cause}")).collect();
+        format!("{self}{because}")
+    }
+
+    pub(crate) fn is_damage(&self) -> bool {
+        self.exit_code() == 3
+    }
+
     /// Tells the person or the program, and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if let Failure::Output(error) = self
@@ -127,19 +155,16 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
-        let (kind, code) = self.kind_and_code();
         // Where nobody takes the message, the exit code still tells.
-        let _ = if json {
-            let mut error = Object::new().with("kind", kind).with("code", code).with("message", self.to_string());
-            let causes = self.chain();
-            if !causes.is_empty() {
-                error = error.with("because", causes);
+        let _ = match self {
+            Failure::NothingMatched => Ok(()),
+            // People were told of each.
+            Failure::SomeFailed { .. } if !json => Ok(()),
+            _ if json => {
+                let line = Object::new().with("error", self.object());
+                writeln!(io::stdout(), "{}", serde_json::to_string(&line).expect("an object of strings"))
             }
-            let line = serde_json::to_string(&Object::new().with("error", error)).expect("an object of strings");
-            writeln!(io::stdout(), "{line}")
-        } else {
-            let because: String = self.chain().iter().map(|cause| format!("\n  because: {cause}")).collect();
-            writeln!(io::stderr(), "nexus: {self}{because}")
+            _ => writeln!(io::stderr(), "nexus: {}", self.text()),
         };
         ExitCode::from(self.exit_code())
     }

@@ -167,19 +167,18 @@ impl Out {
 
     /// A line that ends in a name: as it is for a pipe, made harmless for a terminal.
     pub(crate) fn named_line(&mut self, before: impl Display, name: &[u8], after: impl Display) -> Result<()> {
-        let harmless;
-        let name = if self.terminal {
-            harmless = shown(name);
-            harmless.as_bytes()
-        } else {
-            name
-        };
+        let name = self.name(name);
         let write = |writer: &mut BufWriter<Stdout>| {
             write!(writer, "{before}")?;
-            writer.write_all(name)?;
+            writer.write_all(&name)?;
             writeln!(writer, "{after}")
         };
         write(&mut self.writer).map_err(Failure::Output)
+    }
+
+    /// A name as it is for a pipe, made harmless for a terminal.
+    pub(crate) fn name<'n>(&self, name: &'n [u8]) -> Cow<'n, [u8]> {
+        if self.terminal { shown(name).into_bytes().into() } else { name.into() }
     }
 
     /// A JSON line.

@@ -43,7 +43,7 @@ pub(super) struct Binary {
 /// What the search of a file came to.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// Lines that were told.
+    /// Lines that match, shown or not.
     pub(super) lines: u64,
     pub(super) binary: Option<Binary>,
     /// The receiver wants no more.
@@ -126,7 +126,8 @@ impl Sink for Lines<'_, '_> {
             && !self.shows_binary
         {
             binary.matches = true;
-            return Ok(false);
+            self.report.lines += 1;
+            return Ok(self.report.lines < self.lines_max);
         }
         let line = without_newline(found.bytes());
         let (number, offset) = (found.line_number().unwrap_or_default(), found.absolute_byte_offset());

@@ -134,7 +134,7 @@ fn holes_are_zeros_and_make_a_file_binary() {
     assert_eq!((told.len(), summary.files, summary.binary, summary.files_matched), (0, 1, 1, 0));
     // Searched, and told that it matches.
     let (told, summary) = lines("/d", BinaryFiles::Report);
-    assert_eq!((told.len(), summary.binary, summary.files_matched), (0, 1, 1));
+    assert_eq!((told.len(), summary.binary, summary.files_matched, summary.lines), (0, 1, 1, 2));
     // As a file that was named is.
     assert_eq!(lines("/d/f", BinaryFiles::Skip).1.files_matched, 1);
     bench.close();

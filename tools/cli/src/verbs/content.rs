@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use nexus_engine::limits::{CHUNK_BYTES_MAX, WRITE_BYTES_MAX};
 use nexus_engine::{Caller, Durability, NewFile};
 
+use super::several::each;
 use super::{changed, changed_with};
 use crate::args::{CatArgs, Global, PutArgs, TruncateArgs};
 use crate::failure::{About, Failure, Result};
@@ -15,21 +16,26 @@ use crate::session::Session;
 const READ_BYTES: usize = 4 * CHUNK_BYTES_MAX;
 
 pub(super) fn cat(args: &CatArgs, session: &mut Session) -> Result<()> {
-    let view = session.view(&args.path, &args.at)?;
-    // By inode from here on: the path is resolved once.
-    let inode = view.stat(&session.caller, &args.path.path[..], true).about(&args.path)?.inode;
-    let mut offset = args.offset;
-    let mut left = args.length.unwrap_or(u64::MAX);
-    loop {
-        let bytes =
-            view.read(&session.caller, inode, offset, left.min(READ_BYTES as u64) as usize).about(&args.path)?;
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        session.out.bytes(&bytes)?;
-        offset = offset.saturating_add(bytes.len() as u64);
-        left -= bytes.len() as u64;
+    if args.paths.len() > 1 && (args.offset > 0 || args.length.is_some()) {
+        return Err(Failure::Usage("--offset and --length are about one file; name one".into()));
     }
+    each(&args.paths, session, |path, session| {
+        let view = session.view(path, &args.at)?;
+        // By inode from here on: the path is resolved once.
+        let inode = view.stat(&session.caller, &path.path[..], true).about(path)?.inode;
+        let mut offset = args.offset;
+        let mut left = args.length.unwrap_or(u64::MAX);
+        loop {
+            let length = left.min(READ_BYTES as u64) as usize;
+            let bytes = view.read(&session.caller, inode, offset, length).about(path)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            session.out.bytes(&bytes)?;
+            offset = offset.saturating_add(bytes.len() as u64);
+            left -= bytes.len() as u64;
+        }
+    })
 }
 
 /// Fills `buffer` from standard input; less only at its end.

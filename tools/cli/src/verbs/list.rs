@@ -1,16 +1,18 @@
 //! `ls` and `stat`.
 
+use nexus_engine::find::WalkOptions;
 use nexus_engine::{Stat, View};
 use nexus_log::ids::Inode;
 use nexus_projections::row::FileKind;
 
 use super::path_object;
+use super::several::{Failures, each};
 use crate::args::{LsArgs, StatArgs};
 use crate::at::{local_seconds, rfc3339_signed};
 use crate::failure::{About, Result};
 use crate::mode;
 use crate::names::ZonePath;
-use crate::output::{Object, hex, shown};
+use crate::output::{Object, Out, hex, shown};
 use crate::session::Session;
 
 /// Entries that one call lists: bounds the memory of a listing.
@@ -19,36 +21,112 @@ const PAGE_ENTRIES: usize = 4096;
 pub(super) fn ls(args: &LsArgs, session: &mut Session) -> Result<()> {
     let view = session.view(&args.path, &args.at)?;
     let stat = view.stat(&session.caller, &args.path.path[..], true).about(&args.path)?;
+    let listing = Listing { args, view: &view };
     if stat.kind != FileKind::Directory {
-        return entry(args, session, &view, &args.path.path, stat.inode, stat.kind);
+        let itself = Listed { name: &args.path.path, inode: stat.inode, kind: stat.kind, stat: Some(&stat) };
+        return listing.entry(&itself, &args.path, &mut session.out);
     }
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = view.readdir(&session.caller, stat.inode, after.as_deref(), PAGE_ENTRIES).about(&args.path)?;
-        for listed in &page {
-            entry(args, session, &view, &listed.name, listed.inode, listed.kind)?;
+    if args.recursive { listing.tree(stat.inode, session) } else { listing.directory(&args.path, stat.inode, session) }
+}
+
+struct Listing<'a> {
+    args: &'a LsArgs,
+    view: &'a View,
+}
+
+/// An entry of a listing.
+struct Listed<'a> {
+    name: &'a [u8],
+    inode: Inode,
+    kind: FileKind,
+    /// Where they are shown.
+    stat: Option<&'a Stat>,
+}
+
+impl Listing<'_> {
+    /// Each directory from the path on down, under its own name.
+    fn tree(&self, top: Inode, session: &mut Session) -> Result<()> {
+        let mut failures = Failures::default();
+        self.part(&self.args.path, top, "", &mut failures, session)?;
+        let (kinds, mut after) = ([FileKind::Directory], None);
+        loop {
+            let options = WalkOptions {
+                kinds: Some(&kinds),
+                after: after.as_ref(),
+                limit: PAGE_ENTRIES,
+                ..WalkOptions::default()
+            };
+            let page = self.view.walk(&session.caller, top, &options).about(&self.args.path)?;
+            for below in &page.entries {
+                self.part(&self.args.path.join(&below.path), below.inode, "\n", &mut failures, session)?;
+            }
+            let Some(next) = page.next else { return failures.outcome() };
+            after = Some(next);
         }
-        if page.len() < PAGE_ENTRIES {
-            return Ok(());
+    }
+
+    fn part(
+        &self,
+        path: &ZonePath,
+        inode: Inode,
+        before: &str,
+        failures: &mut Failures,
+        session: &mut Session,
+    ) -> Result<()> {
+        if !session.out.json {
+            session.out.named_line(before, &path.path, ":")?;
         }
-        after = page.last().map(|listed| listed.name.clone());
+        let listed = self.directory(path, inode, session);
+        failures.note(path, listed, &mut session.out)
+    }
+
+    fn directory(&self, path: &ZonePath, inode: Inode, session: &mut Session) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            if self.args.long {
+                let page = self.view.entries_with_stat(&session.caller, inode, after.as_deref(), PAGE_ENTRIES);
+                let page = page.about(path)?;
+                for (entry, stat) in &page.entries {
+                    let listed = Listed { name: &entry.name, inode: entry.inode, kind: entry.kind, stat: Some(stat) };
+                    self.entry(&listed, path, &mut session.out)?;
+                }
+                after = page.next;
+            } else {
+                let page = self.view.readdir(&session.caller, inode, after.as_deref(), PAGE_ENTRIES).about(path)?;
+                for entry in &page {
+                    let listed = Listed { name: &entry.name, inode: entry.inode, kind: entry.kind, stat: None };
+                    self.entry(&listed, path, &mut session.out)?;
+                }
+                after = page.last().filter(|_| page.len() == PAGE_ENTRIES).map(|last| last.name.clone());
+            }
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn entry(&self, listed: &Listed<'_>, directory: &ZonePath, out: &mut Out) -> Result<()> {
+        let stat = listed.stat.filter(|_| self.args.long);
+        if out.json {
+            let object = match self.args.recursive {
+                true => path_object(&directory.join(listed.name)),
+                false => Object::new(),
+            };
+            let mut object = object.with_bytes("name", listed.name);
+            match stat {
+                Some(stat) => object.extend(stat_object(stat)),
+                None => object = object.with("inode", listed.inode.0).with("kind", listed.kind.name()),
+            }
+            return out.object(&object);
+        }
+        match stat {
+            Some(stat) => long_line(listed.name, stat, out),
+            None => out.named_line("", listed.name, ""),
+        }
     }
 }
 
-fn entry(args: &LsArgs, session: &mut Session, view: &View, name: &[u8], inode: Inode, kind: FileKind) -> Result<()> {
-    if !args.long {
-        if session.out.json {
-            let object = Object::new().with_bytes("name", name).with("inode", inode.0).with("kind", kind.name());
-            return session.out.object(&object);
-        }
-        return session.out.named_line("", name, "");
-    }
-    let stat = view.stat(&session.caller, inode, false).about(&args.path)?;
-    if session.out.json {
-        let mut object = Object::new().with_bytes("name", name);
-        object.extend(stat_object(&stat));
-        return session.out.object(&object);
-    }
+fn long_line(name: &[u8], stat: &Stat, out: &mut Out) -> Result<()> {
     let before = format!(
         "{} {:>3} {:>5} {:>5} {:>12} {} ",
         mode::shown(stat.kind, stat.mode),
@@ -59,7 +137,7 @@ fn entry(args: &LsArgs, session: &mut Session, view: &View, name: &[u8], inode: 
         local_seconds(stat.mtime),
     );
     let arrow = if stat.kind == FileKind::Link { format!(" -> {}", shown(&stat.target)) } else { String::new() };
-    session.out.named_line(before, name, arrow)
+    out.named_line(before, name, arrow)
 }
 
 fn stat_object(stat: &Stat) -> Object {
@@ -88,20 +166,22 @@ fn stat_object(stat: &Stat) -> Object {
 }
 
 pub(super) fn stat(args: &StatArgs, session: &mut Session) -> Result<()> {
-    let view = session.view(&args.path, &args.at)?;
-    let stat = view.stat(&session.caller, &args.path.path[..], args.follow).about(&args.path)?;
-    if session.out.json {
-        let mut object = path_object(&args.path).with("at", view.at().0);
-        if view.is_open() {
-            object.set("open", true);
+    each(&args.paths, session, |path, session| {
+        let view = session.view(path, &args.at)?;
+        let stat = view.stat(&session.caller, &path.path[..], args.follow).about(path)?;
+        if session.out.json {
+            let mut object = path_object(path).with("at", view.at().0);
+            if view.is_open() {
+                object.set("open", true);
+            }
+            object.extend(stat_object(&stat));
+            return session.out.object(&object);
         }
-        object.extend(stat_object(&stat));
-        return session.out.object(&object);
-    }
-    for (name, value) in described(&args.path, &stat) {
-        session.out.line(format_args!("{name:>11}: {value}"))?;
-    }
-    session.out.line(format_args!("{:>11}: {}", "at", view.at()))
+        for (name, value) in described(path, &stat) {
+            session.out.line(format_args!("{name:>11}: {value}"))?;
+        }
+        session.out.line(format_args!("{:>11}: {}", "at", view.at()))
+    })
 }
 
 fn described(path: &ZonePath, stat: &Stat) -> Vec<(&'static str, String)> {

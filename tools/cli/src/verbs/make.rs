@@ -8,6 +8,7 @@ use nexus_log::event::Reason;
 use nexus_projections::row::FileKind;
 
 use super::content::owned_by_us;
+use super::several::each;
 use super::{changed, changed_with};
 use crate::args::{LnArgs, MkdirArgs, TouchArgs};
 use crate::failure::{About, Failure, Result};
@@ -22,7 +23,7 @@ pub(super) fn touch(args: &TouchArgs, session: &mut Session) -> Result<()> {
         Some(date) => i64::try_from(date.as_nanosecond())
             .map_err(|_| Failure::Usage("the time is further off than nanoseconds in 64 bits reach".into()))?,
     };
-    for path in &args.paths {
+    each(&args.paths, session, |path, session| {
         let zone = session.zone(path)?;
         let exists = match zone.view(At::Newest)?.stat(&session.caller, &path.path[..], true) {
             Ok(_) => true,
@@ -41,23 +42,21 @@ pub(super) fn touch(args: &TouchArgs, session: &mut Session) -> Result<()> {
             let more = Object::new().with("created", done.reply.fresh);
             changed_with(&mut session.out, path, done.reply.inode, &done, more)?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 pub(super) fn mkdir(args: &MkdirArgs, session: &mut Session) -> Result<()> {
     let new = NewFile { mode: args.mode, ..owned_by_us() };
-    for path in &args.paths {
+    each(&args.paths, session, |path, session| {
         if args.parents {
-            mkdir_with_parents(path, &new, session)?;
-        } else {
-            let zone = session.zone(path)?;
-            let done = zone.mkdir(&session.caller, &path.path[..], &new, true, Durability::Durable).about(path)?;
-            let more = Object::new().with("created", done.reply.fresh);
-            changed_with(&mut session.out, path, done.reply.inode, &done, more)?;
+            return mkdir_with_parents(path, &new, session);
         }
-    }
-    Ok(())
+        let zone = session.zone(path)?;
+        let done = zone.mkdir(&session.caller, &path.path[..], &new, true, Durability::Durable).about(path)?;
+        let more = Object::new().with("created", done.reply.fresh);
+        changed_with(&mut session.out, path, done.reply.inode, &done, more)
+    })
 }
 
 /// What is missing is made, outermost first; one line for the innermost, whether it is new or not.

@@ -4,6 +4,8 @@ mod attributes;
 mod bench;
 mod content;
 mod doctor;
+mod glob;
+mod grep;
 mod init;
 mod list;
 mod log;
@@ -11,9 +13,12 @@ mod make;
 mod rebuild;
 mod remove;
 mod rename;
+mod several;
 mod tail;
 mod transfer;
+mod tree;
 mod verify;
+mod xattr;
 mod zone;
 
 use nexus_engine::{At, Done};
@@ -46,6 +51,9 @@ pub(crate) fn run(cli: &Cli) -> Result<()> {
 fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
     match verb {
         Verb::Ls(args) => list::ls(args, session),
+        Verb::Tree(args) => tree::tree(args, session),
+        Verb::Glob(args) => glob::glob(args, session),
+        Verb::Grep(args) => grep::grep(args, session),
         Verb::Stat(args) => list::stat(args, session),
         Verb::Cat(args) => content::cat(args, session),
         Verb::Truncate(args) => content::truncate(args, session),
@@ -57,6 +65,7 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Rmdir(args) => remove::rmdir(args, session),
         Verb::Chmod(args) => attributes::chmod(args, session),
         Verb::Chown(args) => attributes::chown(args, session),
+        Verb::Xattr(verb) => xattr::xattr(verb, session),
         Verb::Import(args) => transfer::import(args, session),
         Verb::Export(args) => transfer::export(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),

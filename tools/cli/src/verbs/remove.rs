@@ -5,6 +5,7 @@ use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
 use nexus_projections::row::FileKind;
 
+use super::several::each;
 use super::{CHANGES_IN_FLIGHT_MAX, changed, path_object};
 use crate::args::{RmArgs, RmdirArgs};
 use crate::failure::{About, Result};
@@ -15,30 +16,27 @@ use crate::session::Session;
 const PAGE_ENTRIES: usize = 1024;
 
 pub(super) fn rmdir(args: &RmdirArgs, session: &mut Session) -> Result<()> {
-    for path in &args.paths {
+    each(&args.paths, session, |path, session| {
         let done = session.zone(path)?.rmdir(&session.caller, &path.path[..], Durability::Durable).about(path)?;
-        changed(&mut session.out, path, done.reply, &done)?;
-    }
-    Ok(())
+        changed(&mut session.out, path, done.reply, &done)
+    })
 }
 
 pub(super) fn rm(args: &RmArgs, session: &mut Session) -> Result<()> {
-    for path in &args.paths {
+    each(&args.paths, session, |path, session| {
         let zone = session.zone(path)?;
         let view = zone.view(At::Latest)?;
         match view.stat(&session.caller, &path.path[..], false) {
             Ok(stat) if stat.kind == FileKind::Directory && args.recursive => {
-                remove_tree(path, stat.inode, &zone, &view, session)?;
-                continue;
+                return remove_tree(path, stat.inode, &zone, &view, session);
             }
-            Err(error) if error.kind == Reason::NotFound && args.force => continue,
+            Err(error) if error.kind == Reason::NotFound && args.force => return Ok(()),
             // The call itself answers, so that a refusal is in the log.
             Ok(_) | Err(_) => {}
         }
         let done = zone.unlink(&session.caller, &path.path[..], Durability::Durable).about(path)?;
-        changed(&mut session.out, path, done.reply, &done)?;
-    }
-    Ok(())
+        changed(&mut session.out, path, done.reply, &done)
+    })
 }
 
 /// A directory that is being emptied.

@@ -6,6 +6,7 @@ mod bench;
 mod care;
 mod doctor;
 mod files;
+mod find;
 mod history;
 mod json;
 mod policy;
