@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use nexus_log::event::{KINDS, Kind, Outcome};
 
 use crate::at::{self, Position};
 use crate::mode::{self, ModeChange};
@@ -73,7 +74,7 @@ pub(crate) struct Global {
     /// What the agent groups its work by [env: NEXUS_SESSION]; with `log`, which session's changes to show
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) session: Option<String>,
-    /// Noted with every change, so that it can be found again
+    /// Noted with every change, so that it can be found again; with `log`, which request's changes to show
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) request_id: Option<String>,
     /// Print JSON lines (docs/JSON.md)
@@ -373,6 +374,12 @@ pub(crate) struct LogArgs {
     /// Up to this position or time
     #[arg(long, value_name = "SEQ|TIME", value_parser = at::position)]
     pub(crate) until: Option<Position>,
+    /// Only events of these kinds: file_created, renamed, written, refused, ... (docs/EVENTS.md)
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = event_kind)]
+    pub(crate) kind: Vec<Kind>,
+    /// Only what was done, or only what was refused
+    #[arg(long, value_name = "ok|refused", value_parser = outcome)]
+    pub(crate) outcome: Option<Outcome>,
     /// Only the last N events
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -411,6 +418,18 @@ pub(crate) struct BenchArgs {
     /// Files of the populated zone
     #[arg(long, default_value_t = 20_000)]
     pub(crate) files: u64,
+}
+
+fn event_kind(text: &str) -> Result<Kind, String> {
+    Kind::named(text).ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|(_, _, name)| *name).collect();
+        format!("there is no such kind of event; the kinds are {}", names.join(", "))
+    })
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let outcomes = [Outcome::Ok, Outcome::Refused];
+    outcomes.into_iter().find(|outcome| outcome.name() == text).ok_or_else(|| "say ok or refused".into())
 }
 
 fn size(text: &str) -> Result<u64, String> {
