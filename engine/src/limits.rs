@@ -37,6 +37,8 @@ pub const PIECES_PER_RECORD_MAX: usize = RECORD_ROWS_MAX / 2;
 pub const READDIR_ENTRIES_MAX: usize = 65_536;
 /// Bytes of one read call.
 pub const READ_BYTES_MAX: usize = 64 << 20;
+/// Newest events of a history that are told oldest first: their places are kept meanwhile.
+pub const HISTORY_LIMIT_MAX: usize = 1 << 20;
 /// Symlinks and directories above an entry: deeper trees than a path can name cannot be made.
 pub const DEPTH_MAX: usize = 2048;
 /// How often a sequencer's turn is tried with fresh loads before the caller is told to come again.

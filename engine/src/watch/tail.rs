@@ -106,7 +106,19 @@ impl Zone {
     }
 
     fn begin_tail(&self, call: &Call<'_>, begin: impl FnOnce() -> Result<Tail>) -> Result<Tail> {
-        let result = self.dispatch().call(call, |_| None, |_| begin());
+        let result = self.dispatch().call(
+            call,
+            |_| None,
+            |_| {
+                let tail = begin()?;
+                let inode = match &tail.filter.scope {
+                    Scope::Inode(inode) | Scope::Subtree(inode) => Some(*inode),
+                    _ => None,
+                };
+                self.note_history(call, inode)?;
+                Ok(tail)
+            },
+        );
         if let Err(error) = &result
             && error.kind == Reason::PermissionDenied
         {

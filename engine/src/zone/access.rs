@@ -320,23 +320,24 @@ impl Zone {
         }
     }
 
+    /// The reading of history, of what `inode` is or of the zone, is one access however much is shown.
+    pub(crate) fn note_history(&self, call: &Call<'_>, inode: Option<Inode>) -> Result<()> {
+        let core = self.inner.core();
+        let tables = core.tables.view(core.newest());
+        let inode = inode.unwrap_or_default();
+        let read = Read { syscall: call.syscall, inode, parent: Inode::ROOT, at: Seq::ZERO, bytes: 0 };
+        self.note_access(call, Some(read), Seq::ZERO, &tables, None)
+    }
+
     /// Takes the reading of history through gate and hooks: of what `inode` is, or of the zone. It is one access,
     /// however much is shown, and the record of it is none.
     pub fn open_history<T>(&self, caller: &Caller, inode: Option<Inode>, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let call = Call { syscall: Syscall::Log, caller, path: b"", inode };
-        let tables = self.inner.core().tables.view(self.inner.core().newest());
         let result = self.dispatch().call(
             &call,
             |_| None,
             |_| {
-                let read = Read {
-                    syscall: Syscall::Log,
-                    inode: inode.unwrap_or_default(),
-                    parent: Inode::ROOT,
-                    at: Seq::ZERO,
-                    bytes: 0,
-                };
-                self.note_access(&call, Some(read), Seq::ZERO, &tables, None)?;
+                self.note_history(&call, inode)?;
                 run()
             },
         );

@@ -42,6 +42,12 @@ pub struct Kind(pub u16);
 impl Kind {
     pub const CONTEXT: Kind = Kind(1);
     pub const CHUNKS: Kind = Kind(2);
+
+    /// The kind of event with this name, if this release knows it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Kind> {
+        KINDS.iter().find(|(_, _, known)| *known == name).map(|(kind, _, _)| *kind)
+    }
 }
 
 /// Declares the event kinds: their numbers, versions and the names that surfaces show.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use nexus_engine::ReadPolicy;
-use nexus_engine::watch::{Filter, Token};
-use nexus_log::event::Kind;
+use nexus_engine::watch::Token;
+use nexus_log::event::{KINDS, Kind, Outcome};
 
 pub(crate) use find::{GlobArgs, GrepArgs, TreeArgs, XattrGetArgs, XattrLsArgs, XattrRmArgs, XattrSetArgs, XattrVerb};
 
@@ -90,7 +90,7 @@ pub(crate) struct Global {
     /// What the agent groups its work by [env: NEXUS_SESSION]; with `log`, which session's changes to show
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) session: Option<String>,
-    /// Noted with every change, so that it can be found again
+    /// Noted with every change, so that it can be found again; with `log`, which request's changes to show
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) request_id: Option<String>,
     /// Print JSON lines (docs/JSON.md)
@@ -457,6 +457,12 @@ pub(crate) struct LogArgs {
     /// Up to this position or time
     #[arg(long, value_name = "SEQ|TIME", value_parser = at::position)]
     pub(crate) until: Option<Position>,
+    /// Only events of these kinds: file_created, renamed, written, refused, ... (docs/EVENTS.md)
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = event_kind)]
+    pub(crate) kind: Vec<Kind>,
+    /// Only what was done, or only what was refused
+    #[arg(long, value_name = "ok|refused", value_parser = outcome)]
+    pub(crate) outcome: Option<Outcome>,
     /// Only the last N events
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -568,10 +574,6 @@ fn tail_start(text: &str) -> Result<TailStart, String> {
     at::position(text).map(TailStart::At)
 }
 
-fn event_kind(name: &str) -> Result<Kind, String> {
-    Filter::kind(name).ok_or_else(|| "there is no such kind of event; `nexus log` shows kinds".into())
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {}
 
@@ -614,6 +616,18 @@ pub(crate) struct BenchArgs {
     /// With --compare: ten million files, which takes 30 GB of disk and most of an hour
     #[arg(long, requires = "compare", conflicts_with = "quick")]
     pub(crate) large: bool,
+}
+
+fn event_kind(text: &str) -> Result<Kind, String> {
+    Kind::named(text).ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|(_, _, name)| *name).collect();
+        format!("there is no such kind of event; the kinds are {}", names.join(", "))
+    })
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let outcomes = [Outcome::Ok, Outcome::Refused];
+    outcomes.into_iter().find(|outcome| outcome.name() == text).ok_or_else(|| "say ok or refused".into())
 }
 
 fn size(text: &str) -> Result<u64, String> {

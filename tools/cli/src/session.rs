@@ -33,7 +33,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Who acts. `log` filters by --agent and --session, so for it only the environment says who asks.
+/// Who acts. `log` filters by --agent, --session and --request-id, so for it only the environment says who asks.
 pub(crate) fn caller(global: &Global, flags_say_who: bool) -> Result<Caller> {
     let user = user_name(rustix::process::getuid().as_raw());
     let flag = |value: &Option<String>| value.clone().filter(|_| flags_say_who);
@@ -42,7 +42,7 @@ pub(crate) fn caller(global: &Global, flags_say_who: bool) -> Result<Caller> {
     let context = Context {
         agent: flag(&global.agent).or_else(|| variable("NEXUS_AGENT")).unwrap_or_else(|| user.clone()),
         session: flag(&global.session).or_else(|| variable("NEXUS_SESSION")).unwrap_or_default(),
-        request_id: global.request_id.clone(),
+        request_id: flag(&global.request_id),
         user,
         process: std::process::id(),
         command: if command.len() <= nexus_engine::IDENTITY_BYTES_MAX { command } else { "nexus".into() },

@@ -200,14 +200,13 @@ pub(crate) fn event_object(record: &Record, index: usize, path: Option<&[u8]>) -
         .with("trace_id", context.trace_id.map(|id| hex(&id)))
         .with("process", context.process)
         .with("command", context.command.as_str());
-    let refused = matches!(event, Event::Refused(_) | Event::RefusalsCounted(_));
     let mut object = Object::new()
         .with("seq", record.seq.0)
         .with("index", index as u64)
         .with("time", rfc3339(record.commit_time.0))
         .with("actor", actor)
         .with("kind", event.name())
-        .with("outcome", if refused { "refused" } else { "ok" });
+        .with("outcome", event.outcome().name());
     match path {
         Some(path) => object.set_bytes("path", path),
         None => object.set("path", Json::Null),

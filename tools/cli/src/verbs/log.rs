@@ -1,142 +1,61 @@
 //! `log`.
 
-use std::collections::VecDeque;
-use std::ops::ControlFlow;
-
-use nexus_engine::{Error, Zone};
-use nexus_log::event::{Event, Reason};
-use nexus_log::ids::{CommitTime, Inode, Seq};
-use nexus_log::log::{Log, ReadError};
-use nexus_log::record::Record;
+use nexus_engine::{Bound, HistoryEvent, HistoryQuery};
+use nexus_log::filter::Filter;
 
 use crate::args::{Global, LogArgs};
 use crate::at::{Position, commit_time};
-use crate::failure::{Failure, Result};
-use crate::history::{Range, describe, event_object, last_seen, path_of, scan, touches};
+use crate::failure::{About, Result};
+use crate::history::{describe, event_object};
 use crate::session::Session;
-
-/// Which events are wanted.
-struct Filter<'a> {
-    inode: Option<Inode>,
-    agent: Option<&'a str>,
-    session: Option<&'a str>,
-}
-
-impl Filter<'_> {
-    fn wants_actor(&self, record: &Record) -> bool {
-        self.agent.is_none_or(|agent| record.context.agent == agent)
-            && self.session.is_none_or(|session| record.context.session == session)
-    }
-
-    fn wants(&self, event: &Event) -> bool {
-        self.inode.is_none_or(|inode| touches(event, inode))
-    }
-}
-
-impl From<ReadError> for Failure {
-    fn from(error: ReadError) -> Failure {
-        let kind = match &error {
-            error if error.is_damage() => Reason::Corrupt,
-            ReadError::Index { .. } => Reason::Corrupt,
-            ReadError::Unknown { .. } | ReadError::NewerFormat { .. } => Reason::Unsupported,
-            _ => Reason::Unavailable,
-        };
-        Error::new(kind, "the log cannot be read there").because(error).into()
-    }
-}
 
 pub(super) fn log(args: &LogArgs, global: &Global, session: &mut Session) -> Result<()> {
     let zone = match &args.path {
         Some(path) => session.zone(path)?,
         None => session.root(),
     };
-    let inode = args.path.as_ref().map(|path| last_seen(&zone, &session.caller, path)).transpose()?;
-    let filter = Filter { inode, agent: global.agent.as_deref(), session: global.session.as_deref() };
-    // The range first: what is shown does not grow by being looked at.
-    let range = range_of(args, &zone.log())?;
-    zone.open_history(&session.caller, inode, || Ok(()))?;
-    match args.limit {
-        Some(limit) => last_events(args, limit, &filter, range, &zone, session),
-        None => scan(&zone.log(), range, args.reverse, |record| {
-            for index in wanted(&record, &filter, args.reverse) {
-                show(&record, index, &zone, session)?;
-            }
-            Ok(ControlFlow::Continue(()))
-        }),
+    let filter = Filter {
+        agent: global.agent.clone(),
+        session: global.session.clone(),
+        request_id: global.request_id.clone(),
+        kinds: (!args.kind.is_empty()).then(|| args.kind.iter().copied().collect()),
+        outcome: args.outcome,
+        ..Filter::default()
+    };
+    let query = HistoryQuery {
+        subject: args.path.as_ref().map(|path| path.path.as_slice().into()),
+        at: None,
+        filter,
+        since: args.since.map(bound),
+        until: args.until.map(bound),
+        reverse: args.reverse,
+        limit: args.limit,
+    };
+    let history = zone.history(&session.caller, &query);
+    let mut history = match &args.path {
+        Some(path) => history.about(path)?,
+        None => history?,
+    };
+    for event in history.by_ref() {
+        show(&event?, session)?;
     }
-}
-
-/// Indexes of the events that are wanted, in the order in which they are shown.
-fn wanted(record: &Record, filter: &Filter<'_>, reverse: bool) -> Vec<usize> {
-    if !filter.wants_actor(record) {
-        return Vec::new();
-    }
-    let events = record.events.iter().enumerate();
-    let mut wanted: Vec<usize> = events.filter(|(_, event)| filter.wants(event)).map(|(index, _)| index).collect();
-    if reverse {
-        wanted.reverse();
-    }
-    wanted
-}
-
-/// The newest `limit` events: found backwards, shown in the order that was asked for.
-fn last_events(
-    args: &LogArgs,
-    limit: usize,
-    filter: &Filter<'_>,
-    range: Range,
-    zone: &Zone,
-    session: &mut Session,
-) -> Result<()> {
-    let mut left = limit;
-    let mut kept: VecDeque<(Record, Vec<usize>)> = VecDeque::new();
-    if left == 0 {
-        return Ok(());
-    }
-    scan::<Failure>(&zone.log(), range, true, |record| {
-        let mut wanted = wanted(&record, filter, true);
-        wanted.truncate(left);
-        left -= wanted.len();
-        if args.reverse {
-            for index in wanted {
-                show(&record, index, zone, session)?;
-            }
-        } else if !wanted.is_empty() {
-            wanted.reverse();
-            kept.push_front((record, wanted));
-        }
-        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })?;
-    for (record, wanted) in kept {
-        for index in wanted {
-            show(&record, index, zone, session)?;
-        }
+    for segment in history.damaged_indexes().iter().filter(|_| !session.quiet) {
+        eprintln!("nexus: the index of the segment from record {segment} on is damaged; its records were all read");
     }
     Ok(())
 }
 
-fn show(record: &Record, index: usize, zone: &Zone, session: &mut Session) -> Result<()> {
-    let path = path_of(zone, record.seq, &record.events[index])?;
-    if session.out.json {
-        return session.out.object(&event_object(record, index, path.as_deref()));
+fn bound(position: Position) -> Bound {
+    match position {
+        Position::Seq(seq) => Bound::Seq(seq),
+        Position::Time(time) => Bound::Time(commit_time(time)),
     }
-    session.out.line(describe(record, index, path.as_deref()))
 }
 
-fn range_of(args: &LogArgs, log: &Log) -> Result<Range> {
-    let first = match args.since {
-        None => log.first(),
-        Some(Position::Seq(seq)) => seq.max(log.first()),
-        // Behind the last record that is earlier.
-        Some(Position::Time(time)) => match commit_time(time).0.checked_sub(1) {
-            None => log.first(),
-            Some(before) => log.seq_at(CommitTime(before))?.map_or(log.first(), Seq::next),
-        },
-    };
-    let last = match args.until {
-        None => log.flushed(),
-        Some(Position::Seq(seq)) => seq.min(log.flushed()),
-        Some(Position::Time(time)) => log.seq_at(commit_time(time))?.unwrap_or(Seq::ZERO),
-    };
-    Ok(Range { first, last })
+fn show(event: &HistoryEvent, session: &mut Session) -> Result<()> {
+    let (record, path) = (&event.record, event.path.as_deref());
+    if session.out.json {
+        return session.out.object(&event_object(record, event.index, path));
+    }
+    session.out.line(describe(record, event.index, path))
 }

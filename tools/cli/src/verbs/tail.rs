@@ -16,8 +16,8 @@ use nexus_log::record::Record;
 
 use crate::args::{Global, TailArgs, TailStart};
 use crate::at::{Position, commit_time};
-use crate::failure::{Failure, Result};
-use crate::history::{describe, event_object, last_seen, path_given, path_of};
+use crate::failure::{About, Failure, Result};
+use crate::history::{describe, event_object};
 use crate::output::{Object, Out};
 use crate::session::{Session, data_dir};
 
@@ -25,6 +25,18 @@ use crate::session::{Session, data_dir};
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Records without an event to show, between two lines that say how far it is.
 const PROGRESS_RECORDS: u64 = 4096;
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Failure {
+        let kind = match &error {
+            error if error.is_damage() => Reason::Corrupt,
+            ReadError::Index { .. } => Reason::Corrupt,
+            ReadError::Unknown { .. } | ReadError::NewerFormat { .. } => Reason::Unsupported,
+            _ => Reason::Unavailable,
+        };
+        Error::new(kind, "the log cannot be read there").because(error).into()
+    }
+}
 
 impl From<FileTailError> for Failure {
     fn from(error: FileTailError) -> Failure {
@@ -81,7 +93,7 @@ fn no_path_now(args: &TailArgs, error: Error) -> Error {
 fn scope_of(args: &TailArgs, session: &mut Session) -> Result<Scope> {
     let Some(path) = &args.path else { return Ok(Scope::Zone) };
     let zone = session.zone(path)?;
-    let inode = last_seen(&zone, &session.caller, path)?;
+    let inode = zone.last_seen(&path.path).about(path)?;
     Ok(if args.recursive { Scope::Subtree(inode) } else { Scope::Inode(inode) })
 }
 
@@ -222,8 +234,8 @@ fn show(record: &Record, index: u16, zone: Option<&Zone>, out: &mut Out) -> Resu
     let index = usize::from(index);
     let event = &record.events[index];
     let path = match zone {
-        Some(zone) => path_of(zone, record.seq, event)?,
-        None => path_given(event).map(<[u8]>::to_vec),
+        Some(zone) => zone.path_shown(record.seq, event)?,
+        None => Some(event.named().0.to_vec()).filter(|path| !path.is_empty()),
     };
     if out.json {
         return out.object(&event_object(record, index, path.as_deref()));
