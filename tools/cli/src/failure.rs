@@ -7,6 +7,7 @@
 //! | 2    | the command line makes no sense                            |
 //! | 3    | stored bytes are not what was written                      |
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("cannot read {what}")]
     Input {
-        what: &'static str,
+        what: Cow<'static, str>,
         #[source]
         source: io::Error,
     },
@@ -38,6 +39,9 @@ pub(crate) enum Failure {
     /// A run moved what it could, and not everything.
     #[error("{failed} entries could not be moved; the others were")]
     Incomplete { failed: u64 },
+    /// A batch made what it could, and not everything.
+    #[error("{failed} of {changes} changes failed; the others were made")]
+    BatchIncomplete { failed: u64, changes: u64 },
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
     /// A check found damage, or tables that differ from the log.
@@ -86,7 +90,7 @@ impl Failure {
             Failure::Engine { error, .. } => of(error.kind),
             Failure::Transfer(error) => of(error.kind()),
             Failure::Damage(_) => of(Reason::Corrupt),
-            Failure::Incomplete { .. } => ("incomplete", "NX9003".into()),
+            Failure::Incomplete { .. } | Failure::BatchIncomplete { .. } => ("incomplete", "NX9003".into()),
             Failure::Usage(_) => ("usage", "NX9001".into()),
             Failure::Input { .. } | Failure::Output(_) => ("io", "NX9002".into()),
         }
@@ -116,6 +120,22 @@ impl Failure {
         causes
     }
 
+    /// For programs: kind, code, message, causes.
+    pub(crate) fn object(&self) -> Object {
+        let (kind, code) = self.kind_and_code();
+        let mut error = Object::new().with("kind", kind).with("code", code).with("message", self.to_string());
+        let causes = self.chain();
+        if !causes.is_empty() {
+            error = error.with("because", causes);
+        }
+        error
+    }
+
+    /// For people: the causes, each on a line of its own behind the message.
+    pub(crate) fn because(&self) -> String {
+        self.chain().iter().map(|cause| format!("\n  because: {cause}")).collect()
+    }
+
     /// Tells the person or the program, and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if let Failure::Output(error) = self
@@ -123,19 +143,13 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
-        let (kind, code) = self.kind_and_code();
         // Where nobody takes the message, the exit code still tells.
         let _ = if json {
-            let mut error = Object::new().with("kind", kind).with("code", code).with("message", self.to_string());
-            let causes = self.chain();
-            if !causes.is_empty() {
-                error = error.with("because", causes);
-            }
-            let line = serde_json::to_string(&Object::new().with("error", error)).expect("an object of strings");
+            let error = Object::new().with("error", self.object());
+            let line = serde_json::to_string(&error).expect("an object of strings");
             writeln!(io::stdout(), "{line}")
         } else {
-            let because: String = self.chain().iter().map(|cause| format!("\n  because: {cause}")).collect();
-            writeln!(io::stderr(), "nexus: {self}{because}")
+            writeln!(io::stderr(), "nexus: {self}{}", self.because())
         };
         ExitCode::from(self.exit_code())
     }
