@@ -18,6 +18,7 @@ mod transfer;
 mod verify;
 
 use nexus_engine::{At, CallOptions, Done, Durability, Expect};
+use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
 
 use crate::args::{BenchArgs, Cli, Global, Verb};
@@ -142,17 +143,16 @@ fn into_or_as<T>(
         return Ok((to.clone(), call(session, to, options)?));
     }
     let inside = to.join(name);
-    let error = match call(session, &inside, options) {
-        Ok(done) => return Ok((inside, done)),
-        Err(error) => error,
-    };
-    if session.is_named()
-        && let Ok(done) = call(session, to, ONLY_A_REPEAT)
-        && done.repeated
-    {
-        return Ok((to.clone(), done));
+    match call(session, &inside, options) {
+        // That a name was given to another request is Invalid.
+        Err(Failure::Engine { error, subject }) if error.kind == Reason::Invalid && session.is_named() => {
+            match call(session, to, ONLY_A_REPEAT) {
+                Ok(done) if done.repeated => Ok((to.clone(), done)),
+                _ => Err(Failure::Engine { error, subject }),
+            }
+        }
+        done => Ok((inside, done?)),
     }
-    Err(error)
 }
 
 /// `zone` and `path`, with which every line about a path begins.

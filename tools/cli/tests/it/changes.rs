@@ -48,9 +48,9 @@ fn a_hole_reads_as_zeros_and_the_size_stays() {
     let rig = Rig::new();
     rig.feed("put /a", b"0123456789").ok();
     rig.nexus("punch /a --offset 2 --length 5").ok();
-    assert_eq!(rig.nexus("cat /a").ok(), "01\0\0\0\0\0789");
+    assert_eq!(rig.nexus("cat /a").ok(), "01\x00\x00\x00\x00\x00789");
     rig.nexus("punch /a --offset 8 --length 1K").ok();
-    assert_eq!(rig.nexus("cat /a").ok(), "01\0\0\0\0\07\0\0");
+    assert_eq!(rig.nexus("cat /a").ok(), "01\x00\x00\x00\x00\x007\x00\x00");
     rig.nexus("punch /none --offset 0 --length 1").fails(1);
     rig.nexus("punch /a --offset 0").fails(2);
 }

@@ -185,6 +185,7 @@ fn fifos_sockets_and_devices_go_in_and_come_out_as_far_as_they_can() {
     let listener = std::os::unix::net::UnixListener::bind(source.join("a/socket")).unwrap();
     let devices = tree::device(&source.join("b/null"), 1, 3);
     let nodes = 2 + u64::from(devices);
+    tree::times(&source.join("a"), (1, 1), (1_500_000_000, 5));
     let report = bench.import(&source, "/t");
     assert_eq!((report.nodes, report.special, report.failed), (nodes, 0, 0), "{:?}", report.problems);
     let before = bench.records();
