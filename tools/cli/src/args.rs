@@ -177,7 +177,7 @@ pub(crate) enum Verb {
     Punch(PunchArgs),
     /// Make many changes, one per line of JSON
     ///
-    /// Each line is an object: {\"op\": \"put\", \"path\": \"/a\", \"content\": \"text\"}. docs/JSON.md lists the operations and
+    /// Each line is an object: {"op": "put", "path": "/a", "content": "text"}. docs/JSON.md lists the operations and
     /// their keys. Without --atomic each change is by itself, and an error in one leaves the others alone; with it all
     /// are one record, or none happens. Exit status 1 where a change failed.
     #[command(after_help = "Example: nexus batch changes.jsonl --atomic --request-id deploy-17")]
