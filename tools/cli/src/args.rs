@@ -1,5 +1,7 @@
 //! The verbs and what each takes. The doc comments here are what `--help` prints.
 
+mod change;
+mod expect;
 mod find;
 
 use std::ffi::OsString;
@@ -13,6 +15,8 @@ use nexus_log::event::{KINDS, Kind, Outcome};
 
 pub(crate) use find::{GlobArgs, GrepArgs, TreeArgs, XattrGetArgs, XattrLsArgs, XattrRmArgs, XattrSetArgs, XattrVerb};
 
+pub(crate) use self::change::{AppendArgs, BatchArgs, CpArgs, EditArgs, MknodArgs, NodeType, PunchArgs};
+pub(crate) use self::expect::{ExistingArgs, ExpectArgs, NewArgs, options};
 use crate::at::{self, Position};
 use crate::mode::{self, ModeChange};
 use crate::names::{Owner, ZonePath};
@@ -32,16 +36,22 @@ Look (now, or at any past position with --at):
 
 Change:
   put        store standard input as a file, or write it into one
+  append     write standard input at a file's end
+  edit       replace text in a file
   touch      create an empty file, or set a file's times to now
   mkdir      make directories
   ln         give a file a further name, or make a symbolic link
-  mv         rename
+  mknod      make a fifo, a socket or a device
+  cp         copy, also from the past with --at: content is shared, not moved
+  mv         rename, or exchange two names
   rm         remove files, or whole directories with -r
   rmdir      remove an empty directory
   chmod      set permission bits
   chown      set owner and group
   truncate   set a file's size
   xattr      read and set extended attributes
+  punch      make a hole in a file
+  batch      make many changes, one per line of JSON; all or none with --atomic
 
 Move trees:
   import     make a tree of this machine a tree of the zone; again, and only changes move
@@ -90,7 +100,8 @@ pub(crate) struct Global {
     /// What the agent groups its work by [env: NEXUS_SESSION]; with `log`, which session's changes to show
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) session: Option<String>,
-    /// Noted with every change, so that it can be found again; with `log`, which request's changes to show
+    /// Names the request: asked again with the same name, one change happens once and the first answer comes again.
+    /// Noted with each change where a verb makes several; with `log`, which request's changes to show
     #[arg(long, global = true, value_name = "ID")]
     pub(crate) request_id: Option<String>,
     /// Print JSON lines (docs/JSON.md)
@@ -143,6 +154,17 @@ pub(crate) enum Verb {
     /// Store standard input as a file's whole content in one atomic step, or write it into a file at an offset
     #[command(after_help = "Example: echo hello | nexus put /docs/a.txt")]
     Put(PutArgs),
+    /// Write standard input at a file's end, as one atomic step of at most 8 MiB
+    #[command(after_help = "Example: date | nexus append /docs/diary.txt --request-id entry-17")]
+    Append(AppendArgs),
+    /// Replace text in a file; all edits are one atomic step
+    ///
+    /// A text must be there exactly once, unless --all is given. --find and --replace come in pairs, made one after the
+    /// other.
+    #[command(
+        after_help = "Example: nexus edit /docs/a.txt --find colour --replace color --find @old.txt --replace @new.txt"
+    )]
+    Edit(EditArgs),
     /// Create an empty file, or set the times of what exists
     #[command(after_help = "Example: nexus touch /docs/a.txt")]
     Touch(TouchArgs),
@@ -152,8 +174,21 @@ pub(crate) enum Verb {
     /// Give a file a further name, or make a symbolic link with -s
     #[command(after_help = "Example: nexus ln -s ../a.txt /docs/link")]
     Ln(LnArgs),
+    /// Make a fifo (p), a socket (s), a character device (c) or a block device (b)
+    #[command(after_help = "Examples: nexus mknod /run/pipe p; nexus mknod /dev/null c 1 3 -m 666")]
+    Mknod(MknodArgs),
+    /// Copy files, or whole trees with -r; into the destination where that is a directory
+    ///
+    /// Content is referred to, not moved, so a copy of any size is quick and takes no space. An existing file gets the
+    /// content of a copied file; a tree needs a free name, and appears at once. With --at what was there in the past is
+    /// brought back.
+    #[command(after_help = "Examples:
+  nexus cp /docs/a.txt /docs/b.txt
+  nexus cp --at yesterday /docs/a.txt /docs/a.txt    (bring back yesterday's version)
+  nexus cp -r --at 4711 /project /project-before     (a tree as record 4711 left it)")]
+    Cp(CpArgs),
     /// Rename; into the destination where that is a directory
-    #[command(after_help = "Example: nexus mv /docs/a.txt /docs/b.txt")]
+    #[command(after_help = "Examples: nexus mv /docs/a.txt /docs/b.txt; nexus mv --exchange /live /next")]
     Mv(MvArgs),
     /// Remove files, or directories and all that is in them with -r
     #[command(after_help = "Example: nexus rm -r /docs/old")]
@@ -179,6 +214,16 @@ pub(crate) enum Verb {
         after_help = "Example: nexus xattr set /docs/a.txt user.origin web; nexus xattr ls -l /docs/a.txt"
     )]
     Xattr(XattrVerb),
+    /// Make a run of a file a hole: it reads as zeros and takes no space; the size stays
+    #[command(after_help = "Example: nexus punch /docs/a.txt --offset 4K --length 1M")]
+    Punch(PunchArgs),
+    /// Make many changes, one per line of JSON
+    ///
+    /// Each line is an object: {"op": "put", "path": "/a", "content": "text"}. docs/JSON.md lists the operations and
+    /// their keys. Without --atomic each change is by itself, and an error in one leaves the others alone; with it all
+    /// are one record, or none happens. Exit status 1 where a change failed.
+    #[command(after_help = "Example: nexus batch changes.jsonl --atomic --request-id deploy-17")]
+    Batch(BatchArgs),
     /// Make a tree of this machine a tree of the zone
     ///
     /// SRC becomes DST, as with `cp -aT`: modes, owners, times, symbolic and hard links, extended attributes and holes
@@ -296,11 +341,13 @@ pub(crate) struct PutArgs {
     /// The file
     pub(crate) path: ZonePath,
     /// Write at this offset into an existing file, instead of replacing all of it
-    #[arg(long, value_name = "BYTES", conflicts_with = "mode")]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["mode", "if_absent"])]
     pub(crate) offset: Option<u64>,
     /// Permission bits where the file is new
     #[arg(long, value_name = "MODE", default_value = "644", value_parser = mode::octal)]
     pub(crate) mode: u32,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -312,8 +359,10 @@ pub(crate) struct TouchArgs {
     #[arg(short, long, value_name = "TIME", value_parser = at::time)]
     pub(crate) date: Option<Timestamp>,
     /// Do not create anything
-    #[arg(short = 'c', long)]
+    #[arg(short = 'c', long, conflicts_with = "if_absent")]
     pub(crate) no_create: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -322,11 +371,13 @@ pub(crate) struct MkdirArgs {
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
     /// Make what is missing above, and be content with what exists
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "if_absent")]
     pub(crate) parents: bool,
     /// Permission bits
     #[arg(short, long, value_name = "MODE", default_value = "755", value_parser = mode::octal)]
     pub(crate) mode: u32,
+    #[command(flatten)]
+    pub(crate) expect: NewArgs,
 }
 
 #[derive(Debug, Args)]
@@ -338,6 +389,8 @@ pub(crate) struct LnArgs {
     /// Make a symbolic link
     #[arg(short, long)]
     pub(crate) symbolic: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -349,9 +402,14 @@ pub(crate) struct MvArgs {
     /// Fail where the new name is taken
     #[arg(short, long)]
     pub(crate) no_replace: bool,
+    /// Both names exist and change places
+    #[arg(long, conflicts_with = "no_replace")]
+    pub(crate) exchange: bool,
     /// Take the destination as the new name even where it is a directory
     #[arg(short = 'T', long)]
     pub(crate) no_target_directory: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExistingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -363,8 +421,10 @@ pub(crate) struct RmArgs {
     #[arg(short, long, visible_short_alias = 'R')]
     pub(crate) recursive: bool,
     /// Be content where there is nothing
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["if_version", "if_exists"])]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExistingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -372,6 +432,8 @@ pub(crate) struct RmdirArgs {
     /// Where
     #[arg(required = true)]
     pub(crate) paths: Vec<ZonePath>,
+    #[command(flatten)]
+    pub(crate) expect: ExistingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -385,6 +447,8 @@ pub(crate) struct ChmodArgs {
     /// Directories and all that is in them; symbolic links in them stay as they are
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExistingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -400,6 +464,8 @@ pub(crate) struct ChownArgs {
     /// Directories and all that is in them; of symbolic links in them the links themselves
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExistingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -409,6 +475,8 @@ pub(crate) struct TruncateArgs {
     /// Bytes, or with K, M, G or T multiples of 1,024 of them
     #[arg(short, long, value_name = "SIZE", value_parser = size)]
     pub(crate) size: u64,
+    #[command(flatten)]
+    pub(crate) expect: ExistingArgs,
 }
 
 #[derive(Debug, Args)]

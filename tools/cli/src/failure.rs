@@ -7,6 +7,7 @@
 //! | 2    | the command line makes no sense                            |
 //! | 3    | stored bytes are not what was written                      |
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("cannot read {what}")]
     Input {
-        what: &'static str,
+        what: Cow<'static, str>,
         #[source]
         source: io::Error,
     },
@@ -44,6 +45,9 @@ pub(crate) enum Failure {
     /// A search found nothing, which is an answer and no error.
     #[error("nothing matched")]
     NothingMatched,
+    /// A batch made what it could, and not everything.
+    #[error("{failed} of {changes} changes failed; the others were made")]
+    BatchIncomplete { failed: u64, changes: u64 },
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
     /// A look found what should be seen to, and no damage.
@@ -95,7 +99,9 @@ impl Failure {
             Failure::Engine { error, .. } => of(error.kind),
             Failure::Transfer(error) => of(error.kind()),
             Failure::Damage(_) => of(Reason::Corrupt),
-            Failure::Incomplete { .. } | Failure::SomeFailed { .. } => ("incomplete", "NX9003".into()),
+            Failure::Incomplete { .. } | Failure::SomeFailed { .. } | Failure::BatchIncomplete { .. } => {
+                ("incomplete", "NX9003".into())
+            }
             Failure::NothingMatched => ("nothing_matched", "NX9005".into()),
             Failure::Problems(_) => ("problem", "NX9004".into()),
             Failure::Usage(_) => ("usage", "NX9001".into()),

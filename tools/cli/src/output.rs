@@ -146,6 +146,8 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub(crate) struct Out {
     pub(crate) json: bool,
+    /// People are told on standard error what is worth knowing.
+    pub(crate) notes: bool,
     terminal: bool,
     writer: BufWriter<Stdout>,
 }
@@ -153,7 +155,7 @@ pub(crate) struct Out {
 impl Out {
     pub(crate) fn new(json: bool) -> Out {
         let stdout = std::io::stdout();
-        Out { json, terminal: stdout.is_terminal(), writer: BufWriter::new(stdout) }
+        Out { json, notes: false, terminal: stdout.is_terminal(), writer: BufWriter::new(stdout) }
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {

@@ -80,7 +80,9 @@ impl Session {
             notice(&root.recovery());
         }
         let zones = BTreeMap::from([(ROOT_ZONE.to_owned(), root)]);
-        let mut session = Session { nexus, zones, caller, out: Out::new(global.json), quiet };
+        let mut out = Out::new(global.json);
+        out.notes = !quiet;
+        let mut session = Session { nexus, zones, caller, out, quiet };
         let (before, _) = session.root().log().appended();
         let done = verb(&mut session).and_then(|()| session.out.flush());
         let root = session.root();
@@ -96,6 +98,17 @@ impl Session {
         }
         done?;
         Ok(closed?)
+    }
+
+    /// Who makes one of so many changes. The request id makes a repeat known where it names one change; of several it is
+    /// noted with each.
+    pub(crate) fn caller_for(&self, changes: usize) -> Caller {
+        if changes == 1 { self.caller.clone() } else { self.caller.for_several() }
+    }
+
+    /// The caller gave the request a name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.caller.context().request_id.is_some()
     }
 
     pub(crate) fn dir(&self) -> &Path {

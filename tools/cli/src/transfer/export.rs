@@ -17,8 +17,8 @@ use nexus_projections::row::FileKind;
 
 use super::host::{self, Kind, Meta, Xattrs};
 use super::{
-    ExportOptions, ExportReport, ProblemKind, Progress, Report, TransferError, chain, ends_the_run, normalized,
-    zone_entries,
+    ExportOptions, ExportReport, ProblemKind, Progress, Report, TransferError, chain, ends_the_run, node_kind,
+    normalized, zone_entries,
 };
 
 /// Names that a file has until it is whole: this, the inode in 16 hexadecimal digits, and the suffix.
@@ -145,6 +145,7 @@ fn check_destination(stat: &Stat, old: Option<&Meta>, destination: &Path) -> Res
         Some(Kind::Directory) if directory => return Ok(()),
         Some(Kind::File) if !directory => return Ok(()),
         Some(Kind::Symlink) if stat.kind == FileKind::Link => return Ok(()),
+        Some(Kind::Node(kind)) if node_kind(stat) == Some(kind) => return Ok(()),
         Some(Kind::Symlink) => (Reason::LinkLoop, format!("{shown} is a symlink; it is not written through")),
         Some(Kind::Directory) => (Reason::IsDir, format!("{shown} is a directory; only a directory goes there")),
         Some(_) if directory => (Reason::NotDir, format!("{shown} is not a directory; a directory goes there")),
@@ -225,10 +226,8 @@ impl Exporter<'_, '_> {
             }
             FileKind::Link => self.symlink(place, &stat, &below).map(|touched| (None, touched)),
             FileKind::Regular => self.file(place, &stat, &below).map(|touched| (None, touched)),
-            kind => {
-                let message = format!("a {} is not exported", kind.name());
-                self.report.note(ProblemKind::Special, &below, message);
-                Ok((None, false))
+            FileKind::Fifo | FileKind::Socket | FileKind::CharDevice | FileKind::BlockDevice => {
+                self.node(place, &stat, &below).map(|touched| (None, touched))
             }
         }
     }
@@ -306,6 +305,35 @@ impl Exporter<'_, '_> {
         let old = Some(host::meta_at(place.dir, place.name)?);
         self.fix(&Place { old, ..*place }, stat, below)?;
         self.report.symlinks += 1;
+        Ok(true)
+    }
+
+    fn node(&mut self, place: &Place<'_>, stat: &Stat, below: &[u8]) -> Exported<bool> {
+        let kind = node_kind(stat).expect("it is a fifo, a socket or a device");
+        if place.old.is_some_and(|old| old.kind == Kind::Node(kind)) {
+            let changed = self.fix(place, stat, below)?;
+            self.count_fixed(changed);
+            return Ok(false);
+        }
+        // Made beside what stands there, which stays where it cannot be made.
+        let unfinished = unfinished_name(stat.inode);
+        match host::remove(place.dir, &unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        if !host::make_node(kind, place.dir, &unfinished)? {
+            let message = match stat.kind {
+                FileKind::Socket => "a socket is made by the program that listens on it; left out",
+                _ => "a device can be made with the privilege to only; left out",
+            };
+            self.report.note(ProblemKind::Special, below, message);
+            return Ok(false);
+        }
+        self.make_room(place)?;
+        host::rename(place.dir, &unfinished, place.name)?;
+        let old = Some(host::meta_at(place.dir, place.name)?);
+        self.fix(&Place { old, ..*place }, stat, below)?;
+        self.report.nodes += 1;
         Ok(true)
     }
 

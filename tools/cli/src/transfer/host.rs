@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use nexus_engine::NodeKind;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, SeekFrom, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
@@ -23,8 +24,9 @@ pub(super) enum Kind {
     File,
     Directory,
     Symlink,
-    /// With its name for people.
-    Special(&'static str),
+    /// A fifo, a socket or a device.
+    Node(NodeKind),
+    Unknown,
 }
 
 /// What lstat(2) says.
@@ -67,15 +69,16 @@ fn timestamps(atime: i64, mtime: i64) -> Timestamps {
 
 #[expect(clippy::unnecessary_cast, reason = "the widths of these fields differ between architectures")]
 fn meta(stat: &rustix::fs::Stat) -> Meta {
+    let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File,
         FileType::Directory => Kind::Directory,
         FileType::Symlink => Kind::Symlink,
-        FileType::Fifo => Kind::Special("a fifo"),
-        FileType::Socket => Kind::Special("a socket"),
-        FileType::CharacterDevice => Kind::Special("a character device"),
-        FileType::BlockDevice => Kind::Special("a block device"),
-        FileType::Unknown => Kind::Special("of no known type"),
+        FileType::Fifo => Kind::Node(NodeKind::Fifo),
+        FileType::Socket => Kind::Node(NodeKind::Socket),
+        FileType::CharacterDevice => Kind::Node(NodeKind::CharDevice { major, minor }),
+        FileType::BlockDevice => Kind::Node(NodeKind::BlockDevice { major, minor }),
+        FileType::Unknown => Kind::Unknown,
     };
     let size = stat.st_size as u64;
     Meta {
@@ -263,6 +266,21 @@ pub(super) fn make_directory(dir: impl AsFd, name: &[u8]) -> io::Result<()> {
 
 pub(super) fn make_symlink(target: &[u8], dir: impl AsFd, name: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::symlinkat(target, dir, name)?)
+}
+
+/// For its owner only, until its attributes are set. `false`: making one is not for everybody, or not done by making.
+pub(super) fn make_node(kind: NodeKind, dir: impl AsFd, name: &[u8]) -> io::Result<bool> {
+    let (file_type, device) = match kind {
+        NodeKind::Fifo => (FileType::Fifo, 0),
+        NodeKind::CharDevice { major, minor } => (FileType::CharacterDevice, rustix::fs::makedev(major, minor)),
+        NodeKind::BlockDevice { major, minor } => (FileType::BlockDevice, rustix::fs::makedev(major, minor)),
+        // A socket without the program that listens is none.
+        _ => return Ok(false),
+    };
+    match rustix::fs::mknodat(dir, name, file_type, Mode::RUSR | Mode::WUSR, device) {
+        Err(Errno::PERM) => Ok(false),
+        made => Ok(made.map(|()| true)?),
+    }
 }
 
 pub(super) fn create_file(dir: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {

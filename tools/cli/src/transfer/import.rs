@@ -33,8 +33,8 @@ pub(crate) fn import(
     let view = zone.view(At::Newest).map_err(TransferError::zone(&destination))?;
     let context = ReadContext { zone, view: &view, caller };
     let old = walk::root_in_zone(&context, &destination, meta.kind == Kind::Directory)?;
-    if let Kind::Special(what) = meta.kind {
-        let message = format!("{} is {what}; a zone holds files, directories and symlinks", source.display());
+    if meta.kind == Kind::Unknown {
+        let message = format!("{} is of no known type", source.display());
         return Err(TransferError::Refused { kind: Reason::Unsupported, message });
     }
     std::thread::scope(|scope| {

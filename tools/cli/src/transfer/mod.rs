@@ -21,8 +21,9 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use nexus_engine::Caller;
+use nexus_engine::{Caller, NodeKind};
 use nexus_log::event::Reason;
+use nexus_projections::row::FileKind;
 
 pub(crate) use export::export;
 pub(crate) use import::import;
@@ -77,7 +78,7 @@ pub(crate) struct Progress<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ProblemKind {
-    /// A fifo, socket or device, which a zone does not hold.
+    /// An entry that the other side cannot be given: a socket, or a device without the right to make one.
     Special,
     /// A file changed while it was read, twice; what was read is in.
     Changed,
@@ -105,6 +106,8 @@ pub(crate) struct Report {
     /// Regular files whose content was moved.
     pub(crate) files: u64,
     pub(crate) symlinks: u64,
+    /// Fifos, sockets and devices.
+    pub(crate) nodes: u64,
     /// Further names given to files.
     pub(crate) hard_links: u64,
     /// Bytes of content moved, holes not counted.
@@ -188,7 +191,7 @@ impl TransferError {
 }
 
 /// Does this error of the zone concern the zone, and not the entry that met it?
-fn ends_the_run(kind: Reason) -> bool {
+pub(crate) fn ends_the_run(kind: Reason) -> bool {
     use Reason::{BudgetExceeded, Busy, Corrupt, NoSpace, OutcomeUnknown, RateLimited, ReadOnly, StaleSession};
     matches!(kind, BudgetExceeded | Busy | Corrupt | NoSpace | OutcomeUnknown | RateLimited | ReadOnly | StaleSession)
         || kind == Reason::Unavailable
@@ -228,6 +231,18 @@ fn normalized(path: &[u8]) -> Result<Vec<u8>, TransferError> {
         joined.extend_from_slice(component);
     }
     Ok(joined)
+}
+
+/// What a fifo, socket or device of the zone is.
+fn node_kind(stat: &nexus_engine::Stat) -> Option<NodeKind> {
+    let (major, minor) = ((stat.device >> 32) as u32, stat.device as u32);
+    match stat.kind {
+        FileKind::Fifo => Some(NodeKind::Fifo),
+        FileKind::Socket => Some(NodeKind::Socket),
+        FileKind::CharDevice => Some(NodeKind::CharDevice { major, minor }),
+        FileKind::BlockDevice => Some(NodeKind::BlockDevice { major, minor }),
+        FileKind::Regular | FileKind::Directory | FileKind::Link => None,
+    }
 }
 
 /// All entries of a directory of the zone, by name.

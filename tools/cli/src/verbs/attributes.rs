@@ -1,13 +1,15 @@
 //! `chmod` and `chown`.
 
 use nexus_engine::find::WalkOptions;
-use nexus_engine::{At, AttributeChange, Done, Durability, Inode, PATH_BYTES_MAX, Stat, Target, View, Zone};
+use nexus_engine::{
+    At, AttributeChange, CallOptions, Caller, Done, Durability, Expect, Inode, PATH_BYTES_MAX, Stat, Target, View, Zone,
+};
 use nexus_projections::row::FileKind;
 
 use super::several::{Failures, each};
 use super::{CHANGES_IN_FLIGHT_MAX, changed, changed_with};
-use crate::args::{ChmodArgs, ChownArgs};
-use crate::failure::{About, Result};
+use crate::args::{ChmodArgs, ChownArgs, ExistingArgs, options};
+use crate::failure::{About, Failure, Result};
 use crate::mode::ModeChange;
 use crate::names::ZonePath;
 use crate::output::Object;
@@ -18,6 +20,7 @@ const PAGE_ENTRIES: usize = 1024;
 
 pub(super) fn chmod(args: &ChmodArgs, session: &mut Session) -> Result<()> {
     let bits = |mode| AttributeChange { mode: Some(mode), ..AttributeChange::default() };
+    let how = How::of(&args.expect, args.paths.len(), args.recursive, session)?;
     each(&args.paths, session, |path, session| {
         let zone = session.zone(path)?;
         if args.recursive {
@@ -35,11 +38,12 @@ pub(super) fn chmod(args: &ChmodArgs, session: &mut Session) -> Result<()> {
                 clauses.apply(stat.mode, stat.kind == FileKind::Directory)
             }
         };
-        set(path, &bits(mode), true, session)
+        set(path, &bits(mode), true, &how, session)
     })
 }
 
 pub(super) fn chown(args: &ChownArgs, session: &mut Session) -> Result<()> {
+    let how = How::of(&args.expect, args.paths.len(), args.recursive, session)?;
     let change = AttributeChange { uid: args.owner.uid, gid: args.owner.gid, ..AttributeChange::default() };
     each(&args.paths, session, |path, session| {
         if args.recursive {
@@ -47,13 +51,30 @@ pub(super) fn chown(args: &ChownArgs, session: &mut Session) -> Result<()> {
             let of = |_: &Stat| Some(change.clone());
             return Tree { path, zone, follow: !args.no_dereference, of: &of }.change(session);
         }
-        set(path, &change, !args.no_dereference, session)
+        set(path, &change, !args.no_dereference, &how, session)
     })
 }
 
-fn set(path: &ZonePath, change: &AttributeChange, follow: bool, session: &mut Session) -> Result<()> {
+/// Who changes so many paths, and what is expected of them.
+struct How {
+    caller: Caller,
+    options: CallOptions,
+}
+
+impl How {
+    fn of(expect: &ExistingArgs, paths: usize, recursive: bool, session: &Session) -> Result<How> {
+        if recursive && expect.expect() != Expect::default() {
+            return Err(Failure::Usage(
+                "--if-version and --if-exists are about one path; a tree is many changes".into(),
+            ));
+        }
+        Ok(How { caller: session.caller_for(paths), options: options(expect.expect(), paths)? })
+    }
+}
+
+fn set(path: &ZonePath, change: &AttributeChange, follow: bool, how: &How, session: &mut Session) -> Result<()> {
     let zone = session.zone(path)?;
-    let done = zone.set_attributes(&session.caller, &path.path[..], change, follow, Durability::Durable).about(path)?;
+    let done = zone.set_attributes(&how.caller, &path.path[..], change, follow, how.options).about(path)?;
     changed(&mut session.out, path, done.reply, &done)
 }
 
@@ -134,7 +155,8 @@ impl Tree<'_> {
             true => Target::Inode(stat.inode),
             false => Target::Path(&path.path),
         };
-        let done = self.zone.set_attributes(&session.caller, target, &change, follow, Durability::Accepted);
+        let caller = session.caller.for_several();
+        let done = self.zone.set_attributes(&caller, target, &change, follow, Durability::Accepted);
         let done = done.about(path)?;
         progress.changed += 1;
         if progress.changed.is_multiple_of(CHANGES_IN_FLIGHT_MAX) {

@@ -47,7 +47,8 @@ pub(super) fn bench(args: &BenchArgs, global: &Global) -> Result<()> {
 
 /// Becomes the other program. Comes back only where that is not there.
 fn compare(args: &BenchArgs, global: &Global) -> Result<()> {
-    let own = std::env::current_exe().map_err(|source| Failure::Input { what: "the program's own path", source })?;
+    let own =
+        std::env::current_exe().map_err(|source| Failure::Input { what: "the program's own path".into(), source })?;
     let program = own.parent().unwrap_or(Path::new("/")).join(COMPARE_PROGRAM);
     let threads: Vec<String> = args.threads.iter().map(ToString::to_string).collect();
     let mut command = Command::new(&program);

@@ -127,13 +127,16 @@ impl Listing<'_> {
 }
 
 fn long_line(name: &[u8], stat: &Stat, out: &mut Out) -> Result<()> {
+    let size = match device(stat) {
+        Some((major, minor)) => format!("{major}, {minor}"),
+        None => stat.size.to_string(),
+    };
     let before = format!(
-        "{} {:>3} {:>5} {:>5} {:>12} {} ",
+        "{} {:>3} {:>5} {:>5} {size:>12} {} ",
         mode::shown(stat.kind, stat.mode),
         stat.nlink,
         stat.uid,
         stat.gid,
-        stat.size,
         local_seconds(stat.mtime),
     );
     let arrow = if stat.kind == FileKind::Link { format!(" -> {}", shown(&stat.target)) } else { String::new() };
@@ -162,7 +165,15 @@ fn stat_object(stat: &Stat) -> Object {
     if stat.kind == FileKind::Link {
         object.set_bytes("target", &stat.target);
     }
+    if let Some((major, minor)) = device(stat) {
+        object.set("device", Object::new().with("major", major).with("minor", minor));
+    }
     object
+}
+
+/// Major and minor number of a device.
+fn device(stat: &Stat) -> Option<(u64, u64)> {
+    stat.kind.is_device().then_some((stat.device >> 32, stat.device & u64::from(u32::MAX)))
 }
 
 pub(super) fn stat(args: &StatArgs, session: &mut Session) -> Result<()> {
@@ -203,6 +214,9 @@ fn described(path: &ZonePath, stat: &Stat) -> Vec<(&'static str, String)> {
     ];
     if stat.kind == FileKind::Link {
         lines.push(("target", shown(&stat.target)));
+    }
+    if let Some((major, minor)) = device(stat) {
+        lines.push(("device", format!("{major}, {minor}")));
     }
     if let Some(id) = stat.content_id {
         lines.push(("content id", hex(&id.0)));

@@ -1,14 +1,14 @@
 //! `rm` and `rmdir`.
 
-use nexus_engine::{At, DirEntry, Done, Durability, Entry, PATH_BYTES_MAX, View, Zone};
+use nexus_engine::{At, Caller, DirEntry, Done, Durability, Entry, Expect, PATH_BYTES_MAX, View, Zone};
 use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
 use nexus_projections::row::FileKind;
 
 use super::several::each;
 use super::{CHANGES_IN_FLIGHT_MAX, changed, path_object};
-use crate::args::{RmArgs, RmdirArgs};
-use crate::failure::{About, Result};
+use crate::args::{RmArgs, RmdirArgs, options};
+use crate::failure::{About, Failure, Result};
 use crate::names::ZonePath;
 use crate::session::Session;
 
@@ -16,26 +16,39 @@ use crate::session::Session;
 const PAGE_ENTRIES: usize = 1024;
 
 pub(super) fn rmdir(args: &RmdirArgs, session: &mut Session) -> Result<()> {
+    let (caller, options) = (session.caller_for(args.paths.len()), options(args.expect.expect(), args.paths.len())?);
     each(&args.paths, session, |path, session| {
-        let done = session.zone(path)?.rmdir(&session.caller, &path.path[..], Durability::Durable).about(path)?;
+        let done = session.zone(path)?.rmdir(&caller, &path.path[..], options).about(path)?;
         changed(&mut session.out, path, done.reply, &done)
     })
 }
 
 pub(super) fn rm(args: &RmArgs, session: &mut Session) -> Result<()> {
+    let (caller, options) = (session.caller_for(args.paths.len()), options(args.expect.expect(), args.paths.len())?);
+    // A named removal that happened is a repeat though nothing is there any more.
+    let named = session.is_named() && args.paths.len() == 1;
     each(&args.paths, session, |path, session| {
         let zone = session.zone(path)?;
         let view = zone.view(At::Latest)?;
         match view.stat(&session.caller, &path.path[..], false) {
             Ok(stat) if stat.kind == FileKind::Directory && args.recursive => {
+                if options.expect != Expect::default() {
+                    let message = "--if-version and --if-exists are about one file; a tree is many changes";
+                    return Err(Failure::Usage(message.into()));
+                }
                 return remove_tree(path, stat.inode, &zone, &view, session);
             }
-            Err(error) if error.kind == Reason::NotFound && args.force => return Ok(()),
+            Err(error) if error.kind == Reason::NotFound && args.force && !named => return Ok(()),
             // The call itself answers, so that a refusal is in the log.
             Ok(_) | Err(_) => {}
         }
-        let done = zone.unlink(&session.caller, &path.path[..], Durability::Durable).about(path)?;
-        changed(&mut session.out, path, done.reply, &done)
+        match zone.unlink(&caller, &path.path[..], options) {
+            Err(error) if error.kind == Reason::NotFound && args.force => Ok(()),
+            done => {
+                let done = done.about(path)?;
+                changed(&mut session.out, path, done.reply, &done)
+            }
+        }
     })
 }
 
@@ -54,14 +67,15 @@ struct Level {
 struct TreeRemoval<'a> {
     zone: &'a Zone,
     view: &'a View,
-    session: &'a mut Session,
+    caller: Caller,
     levels: Vec<Level>,
     removed: u64,
     last: Option<Done<Inode>>,
 }
 
 fn remove_tree(path: &ZonePath, inode: Inode, zone: &Zone, view: &View, session: &mut Session) -> Result<()> {
-    let mut removal = TreeRemoval { zone, view, session, levels: Vec::new(), removed: 0, last: None };
+    let caller = session.caller.for_several();
+    let mut removal = TreeRemoval { zone, view, caller, levels: Vec::new(), removed: 0, last: None };
     removal.enter(path.clone(), inode, None);
     removal.run()?;
     let (removed, last) = (removal.removed, removal.last);
@@ -92,7 +106,7 @@ impl TreeRemoval<'_> {
                 let level = self.levels.pop().expect("the loop looked at it");
                 self.remove(&level.path, level.place, true)?;
             } else {
-                let page = self.view.readdir(&self.session.caller, level.inode, level.after.as_deref(), PAGE_ENTRIES);
+                let page = self.view.readdir(&self.caller, level.inode, level.after.as_deref(), PAGE_ENTRIES);
                 let page = page.about(&level.path)?;
                 level.whole = page.len() < PAGE_ENTRIES;
                 level.after = page.last().map(|entry| entry.name.clone());
@@ -108,7 +122,7 @@ impl TreeRemoval<'_> {
             Some((parent, name)) if path.path.len() > PATH_BYTES_MAX => Entry::In(*parent, name),
             _ => Entry::Path(&path.path),
         };
-        let caller = &self.session.caller;
+        let caller = &self.caller;
         let done = match directory {
             true => self.zone.rmdir(caller, entry, Durability::Accepted),
             false => self.zone.unlink(caller, entry, Durability::Accepted),

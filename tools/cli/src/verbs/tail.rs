@@ -139,7 +139,7 @@ fn by_files(args: &TailArgs, global: &Global, filter: &Filter) -> Result<()> {
     }
     let interrupted = Arc::new(AtomicBool::new(false));
     if args.follow {
-        listen(&interrupted).map_err(|source| Failure::Input { what: "signals", source })?;
+        listen(&interrupted).map_err(|source| Failure::Input { what: "signals".into(), source })?;
     }
     let mut out = Out::new(global.json);
     let mut tail = FileTail::open(&env, &root_zone_dir(&dir))?;

@@ -18,8 +18,9 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session) -> Result<()> {
     let options = ImportOptions { checksum: args.how.checksum, delete: args.how.delete };
     let bar = spinner(session.quiet);
     let to = &args.destination.path;
-    let report =
-        transfer::import(&zone, &session.caller, &args.source, to, &options, &mut |progress| tell(&bar, progress));
+    let report = transfer::import(&zone, &session.caller.for_several(), &args.source, to, &options, &mut |progress| {
+        tell(&bar, progress)
+    });
     bar.finish_and_clear();
     show(&report?, "imported", session)
 }
@@ -88,10 +89,11 @@ fn show(report: &Report, done: &str, session: &mut Session) -> Result<()> {
         if untold > 0 {
             eprintln!("nexus: and {untold} more");
         }
-        let Report { files, bytes, directories, symlinks, hard_links, attributes_only, skipped, removed, .. } = report;
+        let Report { files, bytes, directories, symlinks, nodes, hard_links, attributes_only, .. } = report;
+        let Report { skipped, removed, .. } = report;
         session.out.line(format_args!(
             "{done} {files} files ({bytes} bytes), {directories} directories, {symlinks} symbolic and {hard_links} \
-             hard links; changed attributes of {attributes_only}, removed {removed}, left {skipped} as they were"
+             hard links, {nodes} special files; changed attributes of {attributes_only}, removed {removed}, left {skipped} as they were"
         ))?;
     }
     if report.failed > 0 { Err(Failure::Incomplete { failed: report.failed }) } else { Ok(()) }
@@ -110,6 +112,7 @@ fn report_object(report: &Report, untold: u64) -> Object {
         .with("directories", report.directories)
         .with("symlinks", report.symlinks)
         .with("hard_links", report.hard_links)
+        .with("nodes", report.nodes)
         .with("attributes_only", report.attributes_only)
         .with("skipped", report.skipped)
         .with("removed", report.removed)

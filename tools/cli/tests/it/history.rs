@@ -57,7 +57,7 @@ fn an_actor_is_found_by_agent_and_session() {
     rig.nexus("touch /b --agent bob --session s1 --request-id r-7").ok();
     rig.command(["touch", "/c"]).env("NEXUS_AGENT", "bob").env("NEXUS_SESSION", "s2").output().unwrap();
     assert_eq!(log(&rig, "--agent alice"), ["file_created /a"]);
-    assert_eq!(log(&rig, "--agent bob"), ["file_created /b", "file_created /c"]);
+    assert_eq!(log(&rig, "--agent bob"), ["file_created /b", "request_answered -", "file_created /c"]);
     assert_eq!(log(&rig, "--agent bob --session s2"), ["file_created /c"]);
     let event = rig.nexus("log --json --session s1").json().remove(0);
     assert_eq!((event["actor"]["agent"].as_str(), event["origin"]["request_id"].as_str()), (Some("bob"), Some("r-7")));

@@ -71,7 +71,12 @@ fn changing_verbs_have_their_keys() {
         ("touch /a --json", &["created"]),
         ("put /a --json", &["created"]),
         ("put /a --offset 3 --json", &["length", "offset"]),
+        ("append /a --json", &["length"]),
+        ("edit /a --find x --replace y --json", &[]),
+        ("punch /a --offset 0 --length 1 --json", &["length", "offset"]),
         ("truncate -s 1 /a --json", &[]),
+        ("mknod /p p --json", &[]),
+        ("cp /a /copy --json", &["created", "from_at", "from_path"]),
         ("chmod 600 /a --json", &[]),
         ("chown 1:2 /a --json", &[]),
         ("ln /a /b --json", &[]),
@@ -82,7 +87,7 @@ fn changing_verbs_have_their_keys() {
         ("rm -r /d --json", &["removed"]),
     ];
     for (words, more) in changes {
-        let line = rig.feed(words, b"").json().remove(0);
+        let line = rig.feed(words, if words.starts_with("put /a --offset") { b"x" } else { b"" }).json().remove(0);
         let mut expected = [&["inode", "path", "seq", "zone"][..], more].concat();
         expected.sort_unstable();
         assert_eq!(keys(&line), expected, "{words}");

@@ -19,6 +19,7 @@ fn a_tree_goes_in_and_comes_out_also_as_it_was() {
         "failed",
         "files",
         "hard_links",
+        "nodes",
         "problems",
         "problems_more",
         "removed",

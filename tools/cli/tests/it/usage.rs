@@ -13,6 +13,7 @@ fn help_teaches() {
         assert!(overview.contains(part), "{overview}");
     }
     assert!(rig.nexus("help put").ok().contains("Example: echo hello | nexus put"));
+    assert!(rig.nexus("batch --help").ok().contains(r#"{"op": "put", "path": "/a", "content": "text"}"#));
     assert!(rig.nexus("log --help").ok().contains("under whatever names it had"));
 }
 

@@ -143,6 +143,9 @@ fn compare_entry(a: (&Path, &Found), b: (&Path, &Found), mut differ: impl FnMut(
                 differ("holes have become zeros".into());
             }
         }
+        FileType::CharacterDevice | FileType::BlockDevice if left.st_rdev != right.st_rdev => {
+            differ(format!("device {} against {}", left.st_rdev, right.st_rdev));
+        }
         _ => {}
     }
 }

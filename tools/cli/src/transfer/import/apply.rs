@@ -12,10 +12,10 @@ use nexus_log::log::Log;
 use nexus_projections::row::FileKind;
 
 use super::reader::{FileRead, HostFile, ReadContext, ReadFailure, ReadResult};
-use super::walk::{Action, DirectoryStep, FileStep, Old, Source, Step, SymlinkStep, joined};
+use super::walk::{Action, DirectoryStep, FileStep, NodeStep, Old, Source, Step, SymlinkStep, joined};
 use crate::transfer::host::{Meta, Xattrs};
 use crate::transfer::{
-    ProblemKind, Progress, Report, TransferError, UNFLUSHED_BYTES_MAX, chain, ends_the_run, zone_entries,
+    ProblemKind, Progress, Report, TransferError, UNFLUSHED_BYTES_MAX, chain, ends_the_run, node_kind, zone_entries,
 };
 
 /// Records are made without waiting for the disk; the run waits for the last one.
@@ -155,6 +155,7 @@ impl<'z, 'p> Applier<'z, 'p> {
             Action::Enter(step) => self.enter(&below, step),
             Action::File(step) => self.file(&below, step),
             Action::Symlink(step) => self.symlink(&below, step),
+            Action::Node(step) => self.node(&below, step),
             Action::Remove(entry) => {
                 let path = self.path(&below);
                 self.remove(&path, entry.inode, entry.kind)
@@ -348,6 +349,24 @@ impl<'z, 'p> Applier<'z, 'p> {
         self.touch();
         self.set_xattrs(inode, &path, later)?;
         self.report.symlinks += 1;
+        Ok(())
+    }
+
+    fn node(&mut self, below: &[u8], step: NodeStep) -> Applied {
+        let ReadContext { zone, caller, .. } = self.context;
+        let path = self.path(below);
+        if let Some(old) = &step.old {
+            if node_kind(&old.stat) == Some(step.kind) {
+                return self.fix(&path, old, &step.meta, &step.xattrs, false);
+            }
+            self.remove(&path, old.stat.inode, old.stat.kind)?;
+        }
+        let (now, later) = split_xattrs(step.xattrs);
+        let made = zone.make_node(caller, entry(&path, self.parent()), step.kind, &new_file(&step.meta, now), LEVEL);
+        let inode = self.done(made)?.inode;
+        self.touch();
+        self.set_xattrs(inode, &path, later)?;
+        self.report.nodes += 1;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
-use nexus_engine::{DirEntry, Error, Stat};
+use nexus_engine::{DirEntry, Error, NodeKind, Stat};
 use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
 use nexus_projections::row::FileKind;
@@ -60,10 +60,18 @@ pub(super) struct SymlinkStep {
     pub(super) old: Option<Old>,
 }
 
+pub(super) struct NodeStep {
+    pub(super) meta: Meta,
+    pub(super) kind: NodeKind,
+    pub(super) xattrs: Xattrs,
+    pub(super) old: Option<Old>,
+}
+
 pub(super) enum Action<'z> {
     Enter(DirectoryStep),
     File(FileStep<'z>),
     Symlink(SymlinkStep),
+    Node(NodeStep),
     /// The source does not have it.
     Remove(DirEntry),
     /// All entries of the directory entered last are done.
@@ -250,7 +258,11 @@ impl<'z, 's> Walk<'z, 's> {
                     (Err(error), _) | (_, Err(error)) => problem(&error),
                 })
             }
-            Kind::Special(what) => Ok(Action::Problem(ProblemKind::Special, format!("it is {what}; left out"))),
+            Kind::Node(kind) => Ok(match host::xattrs_at(&file.dir, &file.name) {
+                Ok(xattrs) => Action::Node(NodeStep { meta, kind, xattrs, old }),
+                Err(error) => problem(&error),
+            }),
+            Kind::Unknown => Ok(Action::Problem(ProblemKind::Special, "it is of no known type; left out".into())),
         }
     }
 

@@ -174,15 +174,56 @@ fn hard_links_come_and_go() {
 }
 
 #[test]
-fn what_a_zone_does_not_hold_is_left_out_and_told() {
+fn fifos_sockets_and_devices_go_in_and_come_out_as_far_as_they_can() {
     let bench = Bench::new();
     let source = bench.path("in");
     tree::small(&source);
     tree::fifo(&source.join("a/fifo"));
+    tree::owner(&source.join("a/fifo"), 7, 8);
+    tree::mode(&source.join("a/fifo"), 0o620);
+    tree::times(&source.join("a/fifo"), (3, 3), (1_400_000_000, 4));
+    let listener = std::os::unix::net::UnixListener::bind(source.join("a/socket")).unwrap();
+    let devices = tree::device(&source.join("b/null"), 1, 3);
+    let nodes = 2 + u64::from(devices);
+    tree::times(&source.join("a"), (1, 1), (1_500_000_000, 5));
     let report = bench.import(&source, "/t");
-    assert_eq!((report.special, report.failed), (1, 0));
-    assert_eq!(report.problems[0].path, b"/a/fifo");
+    assert_eq!((report.nodes, report.special, report.failed), (nodes, 0, 0), "{:?}", report.problems);
+    let before = bench.records();
+    assert_eq!(bench.import(&source, "/t").nodes, 0);
+    assert_eq!(bench.records(), before, "a second run makes no record");
+
+    let out = bench.path("out");
+    let report = bench.export("/t", &out);
+    assert_eq!((report.nodes, report.special, report.failed), (nodes - 1, 1, 0), "{:?}", report.problems);
+    assert_eq!(report.problems[0].path, b"/a/socket");
     assert_eq!(report.problems[0].kind, crate::transfer::ProblemKind::Special);
+    drop(listener);
+    tree::remove(&source.join("a/socket"));
+    tree::times(&source.join("a"), (1, 1), (1_500_000_000, 5));
+    assert_eq!(compare(&source, &out), Vec::<String>::new());
+    assert_eq!(bench.export("/t", &out).nodes, 0, "what is there already stays");
+
+    // What takes another one's place.
+    tree::remove(&source.join("a/fifo"));
+    tree::file(&source.join("a/fifo"), b"a file now");
+    tree::remove(&source.join("a/f1"));
+    tree::fifo(&source.join("a/f1"));
+    let options = ImportOptions { delete: true, ..ImportOptions::default() };
+    assert_eq!(bench.import_with(&source, "/t", options).nodes, 1);
+    bench.assert_holds("/t", &source, "out");
+}
+
+#[test]
+fn a_device_that_may_not_be_made_is_told() {
+    let bench = Bench::new();
+    let zone = bench.zone();
+    let kind = nexus_engine::NodeKind::BlockDevice { major: 7, minor: 99 };
+    let durable = nexus_engine::Durability::Durable;
+    zone.make_node(&bench.caller, "/device", kind, &nexus_engine::NewFile::default(), durable).unwrap();
+    let may = tree::device(&bench.path("probe"), 7, 99);
+    let report = bench.export("/device", &bench.path("device"));
+    assert_eq!((report.nodes, report.special, report.failed), (u64::from(may), u64::from(!may), 0));
+    assert_eq!(bench.path("device").symlink_metadata().is_ok(), may);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 
 pub(super) fn file(path: &Path, content: &[u8]) {
     let handle = open_for_writing(path);
@@ -54,6 +54,14 @@ pub(super) fn mode(path: &Path, mode: u32) {
 
 pub(super) fn fifo(path: &Path) {
     rustix::fs::mkfifoat(CWD, path, Mode::from_raw_mode(0o644)).unwrap();
+}
+
+/// A character device, if this process may make one.
+pub(super) fn device(path: &Path, major: u32, minor: u32) -> bool {
+    let device = rustix::fs::makedev(major, minor);
+    let made = rustix::fs::mknodat(CWD, path, FileType::CharacterDevice, Mode::from_raw_mode(0o600), device);
+    assert!(matches!(made, Ok(()) | Err(rustix::io::Errno::PERM)), "{made:?}");
+    made.is_ok()
 }
 
 pub(super) fn owner(path: &Path, uid: u32, gid: u32) {
