@@ -4,11 +4,13 @@
 //! 1. `floor` < every record in a memtable; every record up to `floor` is readable in the store. Readers that took
 //!    the list first and look into the store afterwards therefore miss nothing.
 //! 2. Records follow one another without holes: floor, sealed memtables from the oldest on, the active one.
+//! 3. The cache goes with the list: a list without some records has a cache that never saw them.
 
 use std::sync::Arc;
 
 use nexus_log::ids::Seq;
 
+use crate::cache::RowCache;
 use crate::memtable::{Entry, Memtable, MemtableScan};
 use crate::table::{RowKey, RowRange};
 
@@ -18,11 +20,13 @@ pub(crate) struct Levels {
     /// Oldest first.
     pub(crate) sealed: Vec<Arc<Memtable>>,
     pub(crate) active: Arc<Memtable>,
+    pub(crate) cache: Arc<RowCache>,
 }
 
 impl Levels {
     pub(crate) fn new(floor: Seq) -> Levels {
-        Levels { floor, sealed: Vec::new(), active: Arc::new(Memtable::new(floor)) }
+        let (active, cache) = (Arc::new(Memtable::new(floor)), Arc::new(RowCache::new(floor)));
+        Levels { floor, sealed: Vec::new(), active, cache }
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &Memtable> {
@@ -37,14 +41,16 @@ impl Levels {
     pub(crate) fn sealed(&self) -> Levels {
         let mut sealed = self.sealed.clone();
         sealed.push(Arc::clone(&self.active));
-        Levels { floor: self.floor, sealed, active: Arc::new(Memtable::new(self.active.last())) }
+        let (active, cache) = (Arc::new(Memtable::new(self.active.last())), Arc::clone(&self.cache));
+        Levels { floor: self.floor, sealed, active, cache }
     }
 
     /// The list after the store took over `written`.
     pub(crate) fn retired(&self, written: &Arc<Memtable>) -> Levels {
         let (oldest, rest) = self.sealed.split_first().expect("only a sealed memtable is written");
         assert!(Arc::ptr_eq(oldest, written), "memtables are retired from the oldest on");
-        Levels { floor: written.last(), sealed: rest.to_vec(), active: Arc::clone(&self.active) }
+        let (active, cache) = (Arc::clone(&self.active), Arc::clone(&self.cache));
+        Levels { floor: written.last(), sealed: rest.to_vec(), active, cache }
     }
 
     /// The list without records above `last`.
@@ -59,7 +65,8 @@ impl Levels {
         }
         // The active memtable of before is sealed: what follows goes into one that begins at the cut.
         kept.retain(|table| !table.is_empty());
-        Levels { floor: self.floor, sealed: kept, active: Arc::new(Memtable::new(last)) }
+        let (active, cache) = (Arc::new(Memtable::new(last)), Arc::new(RowCache::new(last)));
+        Levels { floor: self.floor, sealed: kept, active, cache }
     }
 
     /// The newest put of a key at or before `at`.

@@ -8,6 +8,7 @@
 //! | `view`        | rows as of one position                                                     |
 //! | `row`         | the values of rows                                                          |
 //! | `apply`       | what a record does to rows                                                  |
+//! | `cache`       | the rows read most, decoded, above memory and the store                     |
 //! | `loads`       | rows for a decision, without the sequencer waiting for the store            |
 //! | `digest`      | what a generation holds, as one number                                      |
 //! | `flush`       | moving memtables to the store, as a steppable core                          |
@@ -15,6 +16,7 @@
 //! | `limits`      | every bound of this crate, by name                                          |
 
 pub mod apply;
+pub mod cache;
 pub mod digest;
 pub mod flush;
 mod generation;

@@ -12,6 +12,11 @@ pub const L0_TABLES_MAX: usize = 16;
 /// Past versions of one key that a scan steps over before it seeks.
 pub const SCAN_STEPS_BEFORE_SEEK: usize = 16;
 
+/// Decoded rows kept above memory and the store, of one zone.
+pub const ROW_CACHE_BYTES_MAX: usize = 64 << 20;
+/// Parts of it, each with a lock and a stamp of its own. A few files' rows fit into one.
+pub const ROW_CACHE_SETS: usize = 16_384;
+
 /// Block cache of the store unless its options say otherwise.
 pub const STORE_CACHE_BYTES: u64 = 64 << 20;
 /// Size of the store's tables.

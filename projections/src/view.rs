@@ -11,15 +11,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_log::ids::Seq;
+use nexus_log::ids::{Inode, Seq};
 
+use crate::cache::{CacheKey, Cacheable};
 use crate::generation::Generation;
 use crate::layout::{self, Place};
 use crate::levels::{Levels, LevelsScan};
 use crate::limits::SCAN_STEPS_BEFORE_SEEK;
-use crate::loads::Prior;
+use crate::loads::{DecodedRow, Prior};
 use crate::memtable::Entry;
 use crate::put::Version;
+use crate::row::{DentryRow, InodeRow, TimesRow};
 use crate::store::{StoreError, StoreRows, StoreSnapshot};
 use crate::table::{RowKey, RowRange};
 
@@ -46,6 +48,10 @@ impl View {
             Some(entry) => Ok(into_version(entry)),
             None => stored(&self.generation, key, self.at),
         }
+    }
+
+    fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, StoreError> {
+        self.levels.cache.look(key, self.at, || self.get(&key.row_key()))
     }
 
     /// Rows of the range in the order of their keys. To go on later, or in a later view, scan the
@@ -295,5 +301,17 @@ impl Prior for View {
 
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, StoreError> {
         self.scan(range).collect()
+    }
+
+    fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, StoreError> {
+        self.look(CacheKey::inode(inode))
+    }
+
+    fn times(&self, directory: Inode) -> DecodedRow<TimesRow, StoreError> {
+        self.look(CacheKey::times(directory))
+    }
+
+    fn dentry(&self, parent: Inode, name: &[u8]) -> DecodedRow<DentryRow, StoreError> {
+        self.look(CacheKey::dentry(parent, name))
     }
 }

@@ -58,7 +58,7 @@ fn entry(args: &LsArgs, session: &mut Session, view: &View, name: &[u8], inode: 
         stat.size,
         local_seconds(stat.mtime),
     );
-    let arrow = if stat.kind == FileKind::Link { format!(" -> {}", shown(&stat.target)) } else { String::new() };
+    let arrow = if stat.kind == FileKind::Link { format!(" -> {}", shown(stat.target())) } else { String::new() };
     session.out.named_line(before, name, arrow)
 }
 
@@ -77,12 +77,12 @@ fn stat_object(stat: &Stat) -> Object {
         .with("ctime", rfc3339_signed(stat.ctime))
         .with("atime", rfc3339_signed(stat.atime))
         .with("birth", rfc3339_signed(stat.birth))
-        .with("owner_agent", stat.owner.as_str())
-        .with("mime", stat.mime.as_str())
+        .with("owner_agent", stat.owner())
+        .with("mime", stat.mime())
         .with("parent", stat.parent.0)
         .with("changed_seq", stat.changed.0);
     if stat.kind == FileKind::Link {
-        object.set_bytes("target", &stat.target);
+        object.set_bytes("target", stat.target());
     }
     object
 }
@@ -115,17 +115,17 @@ fn described(path: &ZonePath, stat: &Stat) -> Vec<(&'static str, String)> {
         ("changed", rfc3339_signed(stat.ctime)),
         ("accessed", rfc3339_signed(stat.atime)),
         ("born", rfc3339_signed(stat.birth)),
-        ("agent", shown(stat.owner.as_bytes())),
+        ("agent", shown(stat.owner().as_bytes())),
         ("version", format!("{}, since record {}", stat.version, stat.changed)),
     ];
     if stat.kind == FileKind::Link {
-        lines.push(("target", shown(&stat.target)));
+        lines.push(("target", shown(stat.target())));
     }
     if let Some(id) = stat.content_id {
         lines.push(("content id", hex(&id.0)));
     }
-    if !stat.mime.is_empty() {
-        lines.push(("media type", shown(stat.mime.as_bytes())));
+    if !stat.mime().is_empty() {
+        lines.push(("media type", shown(stat.mime().as_bytes())));
     }
     lines
 }
