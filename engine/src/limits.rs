@@ -10,6 +10,11 @@ pub const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 pub const WRITE_BYTES_MAX: usize = RECORD_PAYLOAD_BYTES_MAX;
 /// Rows that one record may change; larger changes go in steps.
 pub const RECORD_ROWS_MAX: usize = 4096;
+/// Extents that one record of a write or a truncation removes, but for those that others made since it was begun.
+pub const EXTENTS_PER_STEP_MAX: usize = RECORD_ROWS_MAX / 2;
+/// A record that would change more rows than this is refused. Above [`RECORD_ROWS_MAX`], which operations aim at: a file
+/// may be cut up by others between looking and deciding.
+pub const WRITE_SET_ROWS_MAX: usize = 4 * RECORD_ROWS_MAX;
 /// Names of one file.
 pub const LINKS_MAX: u32 = 65_000;
 /// Target of a symlink.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use nexus_log::event::{Reason, Syscall};
-use nexus_log::ids::{ChunkHash, CommitTime, Inode, Seq};
+use nexus_log::ids::{Body, ChunkHash, CommitTime, Inode, Seq};
 use nexus_log::log::{Log, ReadError};
-use nexus_projections::apply::content::{extent_offset, extents_reaching};
+use nexus_projections::apply::content::{extent_offset, extent_reaching, extents_from};
 use nexus_projections::row::{Content, ExtentRow, FileKind, InodeRow};
 use nexus_projections::store::StoreError;
 use nexus_projections::table::{RowKey, RowRange, Table};
@@ -285,18 +285,37 @@ impl View {
                     runs.push((0, ExtentRow { length, skip: 0, chunk }));
                 }
             }
-            Content::Body(body) => {
-                for row in self.tables.scan(&extents_reaching(body, from, to)) {
-                    let (key, version) = row.map_err(store_error)?;
-                    let extent = ExtentRow::decode(&version.value).map_err(damaged)?;
-                    let start = extent_offset(&key);
-                    if start + u64::from(extent.length) > from {
-                        runs.push((start, extent));
-                    }
-                }
-            }
+            Content::Body(body) => self.extents(body, from, to, |start, extent| {
+                runs.push((start, extent));
+                true
+            })?,
         }
         Ok(runs)
+    }
+
+    /// Tells the extents that reach into `from..to`, by file offset, as long as `tell` wants more.
+    fn extents(&self, body: Body, from: u64, to: u64, mut tell: impl FnMut(u64, ExtentRow) -> bool) -> Result<()> {
+        let before = || answer(extent_reaching(&self.tables, body, from).map_err(Stop::from));
+        let mut is_first = true;
+        for row in self.tables.scan(&extents_from(body, from, to)) {
+            let (key, version) = row.map_err(store_error)?;
+            let (start, extent) = (extent_offset(&key), ExtentRow::decode(&version.value).map_err(damaged)?);
+            // Where one begins just there, none reaches into it from before.
+            if std::mem::take(&mut is_first)
+                && start > from
+                && let Some((start, extent)) = before()?
+                && !tell(start, extent)
+            {
+                return Ok(());
+            }
+            if !tell(start, extent) {
+                return Ok(());
+            }
+        }
+        if is_first && let Some((start, extent)) = before()? {
+            tell(start, extent);
+        }
+        Ok(())
     }
 
     /// The next run of data at or behind `offset`, as (start, end); `None` where only a hole follows.
@@ -329,13 +348,7 @@ impl View {
                     push(0, length);
                 }
                 Content::Body(body) => {
-                    for row in self.tables.scan(&extents_reaching(body, offset, u64::MAX)) {
-                        let (key, version) = row.map_err(store_error)?;
-                        let extent = ExtentRow::decode(&version.value).map_err(damaged)?;
-                        if !push(extent_offset(&key), extent.length) {
-                            break;
-                        }
-                    }
+                    self.extents(body, offset, u64::MAX, |start, extent| push(start, extent.length))?;
                 }
             }
             Ok(run)

@@ -116,12 +116,17 @@ impl Generation {
     }
 
     pub(crate) fn drop_above(&self, seq: Seq) {
+        self.drop_above_by(seq, Levels::cut);
+    }
+
+    /// `cut` makes the list without the records above its argument.
+    pub(crate) fn drop_above_by(&self, seq: Seq, cut: fn(&Levels, Seq) -> Levels) {
         let _inserting = self.inserting.lock();
         if self.last() <= seq {
             return;
         }
         assert!(self.reaching() <= seq, "what is in the store was committed and cannot be dropped");
-        self.replace(|levels| levels.cut(seq));
+        self.replace(|levels| cut(levels, seq));
         self.last.store(seq.0, Ordering::Release);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nexus_log::ids::Seq;
 
 use crate::cache::RowCache;
-use crate::memtable::{Entry, Memtable, MemtableScan};
+use crate::memtable::{Entry, Memtable, MemtableScan, MemtableScanBack};
 use crate::table::{RowKey, RowRange};
 
 pub(crate) struct Levels {
@@ -74,6 +74,13 @@ impl Levels {
         self.newest_first().find_map(|table| table.get(key, at))
     }
 
+    /// As `scan`, from the last key of the range backwards.
+    pub(crate) fn scan_back(&self, range: &RowRange, at: Seq) -> LevelsScanBack<'_> {
+        let sources = self.newest_first().filter(|table| table.after() < at && !table.is_empty());
+        let sources = sources.map(|table| Source::new(table.scan_back(range, at))).collect();
+        LevelsScanBack { sources }
+    }
+
     /// For each key of the range its newest put at or before `at`.
     pub(crate) fn scan(&self, range: &RowRange, at: Seq) -> LevelsScan<'_> {
         let sources = self.newest_first().filter(|table| table.after() < at && !table.is_empty());
@@ -82,21 +89,33 @@ impl Levels {
     }
 }
 
-struct Source<'a> {
-    scan: MemtableScan<'a>,
+struct Source<S> {
+    scan: S,
     head: Option<Entry>,
 }
 
-impl<'a> Source<'a> {
-    fn new(mut scan: MemtableScan<'a>) -> Source<'a> {
+impl<S: Iterator<Item = Entry>> Source<S> {
+    fn new(mut scan: S) -> Source<S> {
         let head = scan.next();
         Source { scan, head }
+    }
+
+    /// The newest put of `key` and on to the next key everywhere. `sources`: the newest first.
+    fn take(sources: &mut [Source<S>], key: &RowKey) -> Option<Entry> {
+        let mut newest = None;
+        for source in sources {
+            if source.head.as_ref().is_some_and(|head| head.put.key == *key) {
+                let head = std::mem::replace(&mut source.head, source.scan.next());
+                newest = newest.or(head);
+            }
+        }
+        newest
     }
 }
 
 pub(crate) struct LevelsScan<'a> {
     /// Newest first.
-    sources: Vec<Source<'a>>,
+    sources: Vec<Source<MemtableScan<'a>>>,
 }
 
 impl Iterator for LevelsScan<'_> {
@@ -105,13 +124,21 @@ impl Iterator for LevelsScan<'_> {
     fn next(&mut self) -> Option<Entry> {
         let heads = self.sources.iter().filter_map(|source| source.head.as_ref());
         let key = heads.map(|head| &head.put.key).min()?.clone();
-        let mut newest = None;
-        for source in &mut self.sources {
-            if source.head.as_ref().is_some_and(|head| head.put.key == key) {
-                let head = std::mem::replace(&mut source.head, source.scan.next());
-                newest = newest.or(head);
-            }
-        }
-        newest
+        Source::take(&mut self.sources, &key)
+    }
+}
+
+pub(crate) struct LevelsScanBack<'a> {
+    /// Newest first.
+    sources: Vec<Source<MemtableScanBack<'a>>>,
+}
+
+impl Iterator for LevelsScanBack<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let heads = self.sources.iter().filter_map(|source| source.head.as_ref());
+        let key = heads.map(|head| &head.put.key).max()?.clone();
+        Source::take(&mut self.sources, &key)
     }
 }

@@ -6,6 +6,7 @@
 //! | `put`         | what applying a record changes                                              |
 //! | `zone_tables` | the tables of one zone: write sets in, views out, generations               |
 //! | `view`        | rows as of one position                                                     |
+//! | `last`        | the last row of a range: what stands just before a place                    |
 //! | `row`         | the values of rows                                                          |
 //! | `apply`       | what a record does to rows                                                  |
 //! | `cache`       | the rows read most, decoded, above memory and the store                     |
@@ -22,6 +23,7 @@ pub mod flush;
 mod generation;
 #[cfg(test)]
 mod interleavings;
+mod last;
 mod layout;
 mod levels;
 pub mod limits;

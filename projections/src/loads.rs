@@ -17,6 +17,7 @@ use nexus_log::ids::{Inode, Seq};
 
 use crate::cache::{CacheKey, Cacheable, Decoded, Hit};
 use crate::generation::Generation;
+use crate::last::{StoredLast, stored_last};
 use crate::levels::Levels;
 use crate::put::Version;
 use crate::row::{DentryRow, InodeRow, RowError, TimesRow};
@@ -33,6 +34,9 @@ pub trait Prior {
 
     /// In the order of keys. The caller bounds the range.
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, Self::Miss>;
+
+    /// The last row of the range, at the cost of a seek. For tables whose keys are of one length.
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, Self::Miss>;
 
     fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, Self::Miss> {
         decoded(self.get(&RowKey::inode(inode)))
@@ -72,6 +76,8 @@ pub enum Missing {
     Row(RowKey),
     #[error("a range is not loaded: {0:?}")]
     Range(RowRange),
+    #[error("the last row of a range is not loaded: {0:?}")]
+    Last(RowRange),
 }
 
 /// What the store held, each with the floor read before.
@@ -79,6 +85,7 @@ pub enum Missing {
 pub struct Loads {
     rows: BTreeMap<RowKey, Load<Option<Version>>>,
     ranges: BTreeMap<RowRange, Load<Vec<(RowKey, Version)>>>,
+    lasts: BTreeMap<RowRange, Load<StoredLast>>,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +108,10 @@ impl Loads {
         match missing {
             Missing::Row(key) => self.add_row(key, load_row(&tables.generation, floor, key)?),
             Missing::Range(range) => self.add_range(range, load_range(&tables.generation, floor, range)?),
+            Missing::Last(range) => {
+                let levels = tables.generation.levels();
+                self.add_last(range, load_last(&tables.generation, &levels, range)?);
+            }
         }
         Ok(())
     }
@@ -111,6 +122,10 @@ impl Loads {
 
     pub(crate) fn add_range(&mut self, range: &RowRange, load: Load<Vec<(RowKey, Version)>>) {
         self.ranges.insert(range.clone(), load);
+    }
+
+    pub(crate) fn add_last(&mut self, range: &RowRange, load: Load<StoredLast>) {
+        self.lasts.insert(range.clone(), load);
     }
 }
 
@@ -128,6 +143,10 @@ fn load_range(
     let snapshot = generation.store.snapshot();
     let content = CurScan::new(generation.place, &*snapshot, range, Seq::MAX).collect::<Result<_, _>>()?;
     Ok(Load { stamp: floor, content })
+}
+
+fn load_last(generation: &Generation, levels: &Levels, range: &RowRange) -> Result<Load<StoredLast>, StoreError> {
+    Ok(Load { stamp: levels.floor, content: stored_last(generation, levels, range)? })
 }
 
 /// Memory's newest rows of the range over the store's.
@@ -193,6 +212,19 @@ impl Prior for ReadThrough<'_> {
         Ok(rows)
     }
 
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, StoreError> {
+        let levels = self.tables.generation.levels();
+        loop {
+            let load = load_last(&self.tables.generation, &levels, range)?;
+            let row = load.content.over(&levels, range);
+            self.loads.borrow_mut().add_last(range, load);
+            // The sequencer inserted in between, which it does not do without end.
+            if let Some(row) = row {
+                return Ok(row);
+            }
+        }
+    }
+
     fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, StoreError> {
         self.look(CacheKey::inode(inode))
     }
@@ -243,6 +275,12 @@ impl Prior for Loaded<'_> {
         let levels = self.tables.generation.levels();
         let load = self.loads.ranges.get(range).and_then(|load| load.fresh(levels.floor));
         load.map(|stored| merged(&levels, range, stored)).ok_or_else(|| Missing::Range(range.clone()))
+    }
+
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, Missing> {
+        let levels = self.tables.generation.levels();
+        let load = self.loads.lasts.get(range).and_then(|load| load.fresh(levels.floor));
+        load.and_then(|load| load.over(&levels, range)).ok_or_else(|| Missing::Last(range.clone()))
     }
 
     fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, Missing> {

@@ -15,6 +15,7 @@ use nexus_log::ids::{Inode, Seq};
 
 use crate::cache::{CacheKey, Cacheable};
 use crate::generation::Generation;
+use crate::last::last;
 use crate::layout::{self, Place};
 use crate::levels::{Levels, LevelsScan};
 use crate::limits::SCAN_STEPS_BEFORE_SEEK;
@@ -41,6 +42,11 @@ impl View {
     #[must_use]
     pub fn at(&self) -> Seq {
         self.at
+    }
+
+    #[cfg(test)]
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     pub fn get(&self, key: &RowKey) -> Result<Option<Version>, StoreError> {
@@ -86,9 +92,8 @@ pub(crate) fn stored_cur(generation: &Generation, key: &RowKey) -> Result<Option
 }
 
 pub(crate) fn stored_old(generation: &Generation, key: &RowKey, at: Seq) -> Result<Option<Version>, StoreError> {
-    let mut rows =
-        generation.store.snapshot().range(&generation.place.old_key(key, at), &generation.place.old_end_of(key));
-    let Some((stored, value)) = rows.next().transpose()? else { return Ok(None) };
+    let (from, to) = (generation.place.old_key(key, at), generation.place.old_end_of(key));
+    let Some((stored, value)) = generation.store.first(&from, &to)? else { return Ok(None) };
     let (_, begin) = layout::decode_old_key(key.table, &stored)?;
     let row = layout::decode_old(&stored, begin, &value)?;
     Ok((at < row.end).then_some(row.version))
@@ -219,15 +224,34 @@ impl CurScan {
     }
 }
 
+impl CurScan {
+    /// The row, unless it had not begun.
+    fn begun(&self, row: Result<(Bytes, Bytes), StoreError>) -> Option<Result<(RowKey, Version), StoreError>> {
+        let row = self.decode(row);
+        let is_later = row.as_ref().is_ok_and(|(_, version)| version.begin > self.at);
+        (!is_later).then_some(row)
+    }
+}
+
 impl Iterator for CurScan {
     type Item = Result<(RowKey, Version), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let row = self.rows.next()?;
-            match self.decode(row) {
-                Ok((_, version)) if version.begin > self.at => {}
-                other => return Some(other),
+            if let Some(row) = self.begun(row) {
+                return Some(row);
+            }
+        }
+    }
+}
+
+impl DoubleEndedIterator for CurScan {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        loop {
+            let row = self.rows.next_back()?;
+            if let Some(row) = self.begun(row) {
+                return Some(row);
             }
         }
     }
@@ -301,6 +325,10 @@ impl Prior for View {
 
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, StoreError> {
         self.scan(range).collect()
+    }
+
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, StoreError> {
+        last(&self.generation, &self.levels, range, self.at)
     }
 
     fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, StoreError> {

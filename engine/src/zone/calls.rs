@@ -176,7 +176,8 @@ impl Zone {
     }
 
     /// Writes bytes at an offset of an existing file. Up to [`WRITE_BYTES_MAX`] bytes are one atomic step; more are
-    /// several, in order.
+    /// several, in order. So are fewer where they take the place of more than
+    /// [`EXTENTS_PER_STEP_MAX`](crate::limits::EXTENTS_PER_STEP_MAX) extents.
     pub fn write<'a>(
         &self,
         caller: &Caller,
@@ -189,7 +190,29 @@ impl Zone {
         let mut at = offset;
         let mut done: Option<Done<Inode>> = None;
         for part in parts_of(bytes) {
-            let part_done = self.write_part(caller, target, WritePosition::At(at), part, durability)?;
+            done = Some(self.write_in_steps(caller, target, at, part, durability, done)?);
+            at = at.saturating_add(part.len() as u64);
+        }
+        Ok(done.expect("there is at least one part"))
+    }
+
+    /// A part of a write: one record, but where it takes the place of very many extents.
+    fn write_in_steps(
+        &self,
+        caller: &Caller,
+        target: Target<'_>,
+        offset: u64,
+        mut bytes: &[u8],
+        durability: Durability,
+        mut done: Option<Done<Inode>>,
+    ) -> Result<Done<Inode>> {
+        let mut at = offset;
+        for step in self.inner.write_steps(target, offset, bytes.len() as u64)? {
+            let (part, rest) = bytes.split_at(step as usize);
+            // The last step waits for those before it.
+            let level = if rest.is_empty() { durability } else { Durability::Accepted };
+            let part_done = self.write_part(caller, target, WritePosition::At(at), part, level)?;
+            bytes = rest;
             // Where the zone was opened anew in between, the parts before may be lost.
             if let Some(before) = done.replace(part_done)
                 && self.life() != before.core.life

@@ -70,6 +70,23 @@ impl<'a, P: Prior> Rows<'a, P> {
         Ok(rows.into_iter().collect())
     }
 
+    /// The last row of a range as it is now; see [`Prior::last`].
+    pub(super) fn last(&self, range: &RowRange, born_here: bool) -> Result<Option<(RowKey, Bytes)>, P> {
+        let bound = |bytes: &Bytes| RowKey { table: range.table, bytes: bytes.clone() };
+        let mut changed = self.changes.range(bound(&range.start)..bound(&range.end)).rev();
+        let changed = changed.find_map(|(key, change)| Some((key.clone(), change.value.clone()?)));
+        // Of the rows before, only one behind that can be the last.
+        let mut rest = changed.as_ref().map_or(range.clone(), |(key, _)| range.after(key));
+        while !born_here {
+            match self.prior.last(&rest).map_err(ApplyError::Miss)? {
+                None => break,
+                Some((key, version)) if !self.changes.contains_key(&key) => return Ok(Some((key, version.value))),
+                Some((key, _)) => rest.end = key.bytes,
+            }
+        }
+        Ok(changed)
+    }
+
     pub(super) fn put(&mut self, key: RowKey, value: Vec<u8>) -> Result<(), P> {
         self.change(key, Some(value.into()), false)
     }

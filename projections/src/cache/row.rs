@@ -23,7 +23,7 @@ pub(crate) struct CacheKey<'a> {
 }
 
 impl<'a> CacheKey<'a> {
-    pub(crate) fn inode(inode: Inode) -> CacheKey<'static> {
+    pub(crate) const fn inode(inode: Inode) -> CacheKey<'static> {
         CacheKey { table: Table::Inode, id: inode.0, name: b"" }
     }
 
