@@ -53,6 +53,21 @@ pub(crate) struct Hit {
     pub(crate) row: CachedRow,
 }
 
+/// What is known of a row at a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    Hit(Hit),
+    /// The row is as it is since this record, which is later.
+    Newer(Seq),
+    Nothing,
+}
+
+impl Known {
+    pub(crate) fn hit(self) -> Option<Hit> {
+        if let Known::Hit(hit) = self { Some(hit) } else { None }
+    }
+}
+
 impl RowCache {
     pub(crate) fn new(since: Seq) -> RowCache {
         RowCache { since, groups: (0..GROUPS).map(|_| OnceLock::new()).collect() }
@@ -66,7 +81,7 @@ impl RowCache {
     }
 
     /// The row as of `at`, where the newest version holds then.
-    pub(crate) fn get(&self, key: CacheKey<'_>, at: Seq) -> Option<Hit> {
+    pub(crate) fn get(&self, key: CacheKey<'_>, at: Seq) -> Known {
         let hash = key.hash();
         self.set(hash).read().get(hash, key, at)
     }
@@ -85,17 +100,20 @@ impl RowCache {
         }
     }
 
-    /// The row as of `at`: from here, or as `read` finds it, which then stands here for the next one.
+    /// The row as of `at`: from here, or as `read` finds it, which then stands here for the next one. `read` is told the
+    /// record since which the row is as it is, where that is later than `at` and known.
     pub(crate) fn look<T: Cacheable, M>(
         &self,
         key: CacheKey<'_>,
         at: Seq,
-        read: impl FnOnce() -> Result<Option<Version>, M>,
+        read: impl FnOnce(Option<Seq>) -> Result<Option<Version>, M>,
     ) -> Result<Option<Decoded<T>>, NotRead<M>> {
-        if let Some(Hit { begin, row }) = self.get(key, at) {
-            return Ok(T::of(row).map(|row| Decoded { row, begin }));
-        }
-        let version = read().map_err(NotRead::Miss)?;
+        let newer = match self.get(key, at) {
+            Known::Hit(Hit { begin, row }) => return Ok(T::of(row).map(|row| Decoded { row, begin })),
+            Known::Newer(since) => Some(since),
+            Known::Nothing => None,
+        };
+        let version = read(newer).map_err(NotRead::Miss)?;
         let Some(Version { begin, value }) = version else {
             // Since when it has been so is not known, but at `at` it is.
             self.fill(key, at, CachedRow::Absent, at);

@@ -183,7 +183,7 @@ impl<'a> ReadThrough<'a> {
 
     fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, StoreError> {
         let (at, levels) = self.tables.generation.stand(Seq::MAX);
-        levels.cache.look(key, at, || self.get_in(&levels, &key.row_key()))
+        levels.cache.look(key, at, |_| self.get_in(&levels, &key.row_key()))
     }
 
     fn get_in(&self, levels: &Levels, key: &RowKey) -> Result<Option<Version>, StoreError> {
@@ -252,7 +252,7 @@ impl<'a> Loaded<'a> {
 
     /// In the sequencer every record inserted is past: whatever the cache has is the newest version.
     fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, Missing> {
-        match self.tables.generation.levels().cache.get(key, Seq::MAX) {
+        match self.tables.generation.levels().cache.get(key, Seq::MAX).hit() {
             Some(Hit { begin, row }) => Ok(T::of(row).map(|row| Decoded { row, begin })),
             None => decoded(self.get(&key.row_key())),
         }

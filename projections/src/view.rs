@@ -57,7 +57,16 @@ impl View {
     }
 
     fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, StoreError> {
-        self.levels.cache.look(key, self.at, || self.get(&key.row_key()))
+        self.levels.cache.look(key, self.at, |newer| self.get_before(&key.row_key(), newer))
+    }
+
+    /// As `get`, where the row is known to be as it is since a later record. If that is in the store, so is whatever ended
+    /// the version that holds here: it stands in `old`, and need not be looked for elsewhere.
+    pub(crate) fn get_before(&self, key: &RowKey, newer: Option<Seq>) -> Result<Option<Version>, StoreError> {
+        match newer {
+            Some(since) if since <= self.levels.floor => stored_old(&self.generation, key, self.at),
+            _ => self.get(key),
+        }
     }
 
     /// Rows of the range in the order of their keys. To go on later, or in a later view, scan the

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nexus_log::ids::Seq;
 
 use super::row::{CacheKey, CachedRow};
-use super::{Hit, SET_BYTES_MAX};
+use super::{Hit, Known, SET_BYTES_MAX};
 use crate::table::Table;
 
 pub(super) struct Set {
@@ -44,13 +44,16 @@ impl Set {
         Set { stamp: since, entries: Vec::new(), hand: 0, bytes: 0 }
     }
 
-    pub(super) fn get(&self, hash: u64, key: CacheKey<'_>, at: Seq) -> Option<Hit> {
-        let entry = self.entries.iter().find(|entry| entry.is(hash, key)).filter(|entry| entry.begin <= at)?;
+    pub(super) fn get(&self, hash: u64, key: CacheKey<'_>, at: Seq) -> Known {
+        let Some(entry) = self.entries.iter().find(|entry| entry.is(hash, key)) else { return Known::Nothing };
         // Only where it changes something: a shared line that is written to is fetched by every reader anew.
         if !entry.used.load(Ordering::Relaxed) {
             entry.used.store(true, Ordering::Relaxed);
         }
-        Some(Hit { begin: entry.begin, row: entry.row.clone() })
+        if entry.begin > at {
+            return Known::Newer(entry.begin);
+        }
+        Known::Hit(Hit { begin: entry.begin, row: entry.row.clone() })
     }
 
     pub(super) fn fill(&mut self, hash: u64, key: CacheKey<'_>, at: Seq, row: CachedRow, begin: Seq) {

@@ -83,8 +83,8 @@ fn assert_found(insert: Insert, readers: [Reader; 2]) {
 
 /// As a view looks, with a pause between reading and filling.
 fn looks(view: &View) -> Option<Seq> {
-    let read = || {
-        let found = view.get(&RowKey::inode(INODE));
+    let read = |newer| {
+        let found = view.get_before(&RowKey::inode(INODE), newer);
         step();
         found
     };
@@ -169,11 +169,52 @@ fn a_hit_whatever_its_begin_is_found() {
     let newest: Reader = |tables| {
         let view = tables.view(Seq::MAX);
         step();
-        let hit = view.levels().cache.get(KEY, Seq::MAX).map(|hit| hit.begin);
+        let hit = view.levels().cache.get(KEY, Seq::MAX).hit().map(|hit| hit.begin);
         let read = || view.get(&RowKey::inode(INODE)).unwrap().map(|found| found.begin);
         check(hit.or_else(read), expected(view.at()), view.at())
     };
     assert_found(insert, [reads, newest]);
+}
+
+/// The newest version stands in the cache and moves to the store while the past is looked at.
+fn past_while_flushing(reader: Reader) -> Result<usize, String> {
+    explore(|| {
+        let tables = tables();
+        tables.insert(set(2));
+        assert_eq!(looks(&tables.view(Seq::MAX)), Some(Seq(2)));
+        let (sequencer, flusher, read) = (Arc::clone(&tables), Arc::clone(&tables), tables);
+        let insert = move || {
+            sequencer.insert(set(3));
+            step();
+            looks(&sequencer.view(Seq::MAX));
+            Ok(())
+        };
+        let flush = move || {
+            flusher.flush_all(Seq(2)).unwrap();
+            Ok(())
+        };
+        vec![Box::new(insert) as Task, Box::new(flush), Box::new(move || reader(&read))]
+    })
+}
+
+#[test]
+fn the_past_of_a_row_that_is_cached_is_found_wherever_it_stands() {
+    let count = past_while_flushing(|tables| check(looks(&tables.view(Seq(1))), expected(Seq(1)), Seq(1))).unwrap();
+    assert!(count > 20, "only {count} interleavings");
+}
+
+#[test]
+fn looking_into_old_for_what_memory_may_have_ended_is_found() {
+    let wrong = past_while_flushing(|tables| {
+        let view = tables.view(Seq(1));
+        let found = view.levels().cache.look::<Arc<InodeRow>, _>(KEY, Seq(1), |newer| match newer {
+            Some(_) => crate::view::stored_old(&tables.generation, &RowKey::inode(INODE), Seq(1)),
+            None => view.get(&RowKey::inode(INODE)),
+        });
+        check(found.unwrap().map(|found| found.begin), expected(Seq(1)), Seq(1))
+    })
+    .expect_err("the planted bug must be found");
+    assert!(wrong.starts_with("at "), "another failure than the planted one: {wrong}");
 }
 
 /// Record 2 is lost while somebody looks who saw it; then there is another record 2, which removes the inode.
