@@ -160,7 +160,8 @@ impl<P: Prior> Apply<'_, P> {
             }
             Content::Body(body) => {
                 if size < row.size {
-                    self.clear(body, size, u64::MAX)?;
+                    // Not beyond: there stands what earlier steps took away, in memory and not yet forgotten.
+                    self.clear(body, size, row.size)?;
                 }
                 Content::Body(body)
             }

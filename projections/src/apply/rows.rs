@@ -77,14 +77,16 @@ impl<'a, P: Prior> Rows<'a, P> {
         let changed = changed.find_map(|(key, change)| Some((key.clone(), change.value.clone()?)));
         // Of the rows before, only one behind that can be the last.
         let mut rest = changed.as_ref().map_or(range.clone(), |(key, _)| range.after(key));
-        while !born_here {
+        if born_here {
+            return Ok(changed);
+        }
+        loop {
             match self.prior.last(&rest).map_err(ApplyError::Miss)? {
-                None => break,
+                None => return Ok(changed),
                 Some((key, version)) if !self.changes.contains_key(&key) => return Ok(Some((key, version.value))),
                 Some((key, _)) => rest.end = key.bytes,
             }
         }
-        Ok(changed)
     }
 
     pub(super) fn put(&mut self, key: RowKey, value: Vec<u8>) -> Result<(), P> {

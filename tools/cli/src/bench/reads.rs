@@ -119,7 +119,7 @@ fn large(zone: &Zone, caller: &Caller, report: &mut Report) -> Result<(), Error>
     let mut writer = zone.content_writer(caller);
     let mut block = vec![0; 1 << 20];
     for (index, byte) in block.iter_mut().enumerate() {
-        *byte = (index * 31 >> 3) as u8;
+        *byte = ((index * 31) >> 3) as u8;
     }
     for _ in 0..LARGE_BYTES / block.len() as u64 {
         block[0] = block[0].wrapping_add(1);
