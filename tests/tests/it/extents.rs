@@ -17,9 +17,9 @@ use nexus_tests::rig::ROOT;
 /// Of the file, and in a long run.
 const EXTENTS: u64 = 16_384;
 const EXTENTS_LONG: u64 = 262_144;
-/// What one create beside it may take at most, on a machine that is busy with other tests too. Taking all extents away
-/// in one record takes several times this here.
-const CREATE_MAX: Duration = Duration::from_secs(2);
+/// A deadline against standing still, not a measure: on a machine that is busy with other tests a sync alone takes seconds.
+/// What bounds a turn of the sequencer is counted in rows; `nexus bench` prints the time.
+const CREATE_MAX: Duration = Duration::from_secs(30);
 const STEP_EXTENTS: u64 = RECORD_ROWS_MAX as u64 / 2;
 
 fn byte(offset: u64) -> u8 {
