@@ -21,6 +21,11 @@ pub const BATCH_CHANGES_MAX: usize = 4096;
 pub const COPY_ENTRIES_PER_RECORD_MAX: usize = 512;
 /// Largest file that `edit` takes: it is held in memory.
 pub const EDIT_BYTES_MAX: usize = 64 << 20;
+/// Extents that one record of a write or a truncation removes, but for those that others made since it was begun.
+pub const EXTENTS_PER_STEP_MAX: usize = RECORD_ROWS_MAX / 2;
+/// A record that would change more rows than this is refused. Above [`RECORD_ROWS_MAX`], which operations aim at: a file
+/// may be cut up by others between looking and deciding.
+pub const WRITE_SET_ROWS_MAX: usize = 4 * RECORD_ROWS_MAX;
 /// Names of one file.
 pub const LINKS_MAX: u32 = 65_000;
 /// Target of a symlink.

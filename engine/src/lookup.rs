@@ -1,10 +1,12 @@
 //! Looking things up in rows, wherever the rows come from: the sequencer's newest state, or a View at any position.
 
+use std::sync::Arc;
+
 use nexus_log::event::Reason;
 use nexus_log::ids::{Inode, Seq};
-use nexus_projections::loads::Prior;
+use nexus_projections::loads::{NotRead, Prior};
 use nexus_projections::row::{DentryRow, FileKind, InodeRow, RowError, TimesRow};
-use nexus_projections::table::RowKey;
+use smallvec::{SmallVec, smallvec};
 
 use crate::error::{Error, shown};
 use crate::path::{Entry, Target, check_name, components};
@@ -32,6 +34,15 @@ impl<M> From<RowError> for Stop<M> {
     }
 }
 
+impl<M> From<NotRead<M>> for Stop<M> {
+    fn from(error: NotRead<M>) -> Stop<M> {
+        match error {
+            NotRead::Miss(miss) => Stop::Miss(miss),
+            NotRead::Row(row) => Stop::Damaged(row),
+        }
+    }
+}
+
 pub(crate) type Found<T, P> = std::result::Result<T, Stop<<P as Prior>::Miss>>;
 
 fn refuse<T, M>(kind: Reason, at: Inode, message: String) -> Result<T, Stop<M>> {
@@ -42,7 +53,7 @@ fn refuse<T, M>(kind: Reason, at: Inode, message: String) -> Result<T, Stop<M>> 
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) inode: Inode,
-    pub(crate) row: InodeRow,
+    pub(crate) row: Arc<InodeRow>,
     pub(crate) changed: Seq,
 }
 
@@ -61,8 +72,7 @@ pub(crate) struct Place<'a> {
 }
 
 pub(crate) fn inode_row<P: Prior>(rows: &P, inode: Inode) -> Found<Option<Node>, P> {
-    let Some(version) = rows.get(&RowKey::inode(inode)).map_err(Stop::Miss)? else { return Ok(None) };
-    Ok(Some(Node { inode, row: InodeRow::decode(&version.value)?, changed: version.begin }))
+    Ok(rows.inode(inode)?.map(|found| Node { inode, row: found.row, changed: found.begin }))
 }
 
 /// The inode, or NotFound.
@@ -74,13 +84,11 @@ pub(crate) fn node<P: Prior>(rows: &P, inode: Inode) -> Found<Node, P> {
 }
 
 pub(crate) fn times<P: Prior>(rows: &P, directory: Inode) -> Found<Option<(TimesRow, Seq)>, P> {
-    let Some(version) = rows.get(&RowKey::times(directory)).map_err(Stop::Miss)? else { return Ok(None) };
-    Ok(Some((TimesRow::decode(&version.value)?, version.begin)))
+    Ok(rows.times(directory)?.map(|found| (found.row, found.begin)))
 }
 
 pub(crate) fn dentry<P: Prior>(rows: &P, parent: Inode, name: &[u8]) -> Found<Option<DentryRow>, P> {
-    let Some(version) = rows.get(&RowKey::dentry(parent, name)).map_err(Stop::Miss)? else { return Ok(None) };
-    Ok(Some(DentryRow::decode(&version.value)?))
+    Ok(rows.dentry(parent, name)?.map(|found| found.row))
 }
 
 /// What `target` names. A symlink in the last place is followed where `follow`.
@@ -88,7 +96,7 @@ pub(crate) fn resolve<P: Prior>(rows: &P, target: Target<'_>, follow: bool) -> F
     match target {
         Target::Inode(inode) => node(rows, inode),
         Target::Path(path) => {
-            let mut walk = Walk { rows, stack: vec![Inode::ROOT] };
+            let mut walk = Walk { rows, stack: smallvec![Inode::ROOT] };
             let found = walk.all(&components(path)?, follow, false)?;
             match found.found {
                 _ if found.name.is_empty() => node(rows, found.parent),
@@ -112,7 +120,7 @@ pub(crate) fn place<'a, P: Prior>(rows: &P, entry: Entry<'a>) -> Found<Place<'a>
         }
         Entry::Path(path) => {
             let components = components(path)?;
-            let mut walk = Walk { rows, stack: vec![Inode::ROOT] };
+            let mut walk = Walk { rows, stack: smallvec![Inode::ROOT] };
             let place = walk.all(&components, false, false)?;
             let name = place.name.into_owned().into();
             Ok(Place { parent: place.parent, name, found: place.found })
@@ -129,10 +137,13 @@ pub(crate) fn place_below_root<'a, P: Prior>(rows: &P, entry: Entry<'a>) -> Foun
     Ok(place)
 }
 
+/// A path of so many directories is walked without an allocation.
+const DEPTH_INLINE: usize = 32;
+
 struct Walk<'r, P: Prior> {
     rows: &'r P,
     /// The directories from the root to where the walk stands.
-    stack: Vec<Inode>,
+    stack: SmallVec<[Inode; DEPTH_INLINE]>,
 }
 
 impl<P: Prior> Walk<'_, P> {
@@ -189,7 +200,8 @@ impl<P: Prior> Walk<'_, P> {
         if linked {
             return refuse(Reason::LinkLoop, link, "a symlink leads to a symlink; one hop is followed".into());
         }
-        let target = node(self.rows, link)?.row.target;
+        let row = node(self.rows, link)?.row;
+        let target = &row.target;
         let mut components: Vec<&[u8]> = Vec::new();
         if target.first() == Some(&b'/') {
             self.stack.truncate(1);
@@ -217,7 +229,7 @@ pub(crate) fn path_of<P: Prior>(rows: &P, inode: Inode) -> Found<Option<Vec<u8>>
         if node.row.nlink == 0 || names.len() > crate::path::PATH_BYTES_MAX {
             return Ok(None);
         }
-        names.push(node.row.name);
+        names.push(node.row.name.clone());
         at = node.row.parent;
     }
     let mut path = Vec::new();

@@ -2,6 +2,7 @@
 
 use nexus_log::event::Reason;
 use nexus_log::ids::Inode;
+use smallvec::SmallVec;
 
 use crate::error::{Error, Result, shown};
 
@@ -85,8 +86,11 @@ impl Entry<'_> {
     }
 }
 
+/// Of a path with no more components than these no list is allocated.
+pub(crate) type Components<'a> = SmallVec<[&'a [u8]; 24]>;
+
 /// The components of an absolute path, `.` and `..` resolved.
-pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
+pub(crate) fn components(path: &[u8]) -> Result<Components<'_>> {
     if path.first() != Some(&b'/') {
         let message = format!("the path {:?} is not absolute; begin it with /", shown(path));
         return Err(Error::new(Reason::Invalid, message));
@@ -95,7 +99,7 @@ pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
         let message = format!("the path is {} bytes long; at most {PATH_BYTES_MAX}", path.len());
         return Err(Error::new(Reason::NameTooLong, message));
     }
-    let mut components: Vec<&[u8]> = Vec::new();
+    let mut components = Components::new();
     for component in path.split(|b| *b == b'/') {
         match component {
             b"" | b"." => {}

@@ -1,16 +1,18 @@
 //! Reading a zone at one position. The same code answers for now and for any past position.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use nexus_log::event::{Reason, Syscall};
-use nexus_log::ids::{ChunkHash, CommitTime, Inode, Seq};
+use nexus_log::ids::{Body, ChunkHash, CommitTime, Inode, Seq};
 use nexus_log::log::{Log, ReadError};
-use nexus_projections::apply::content::{extent_offset, extents_reaching};
-use nexus_projections::row::{Content, ExtentRow, FileKind};
+use nexus_projections::apply::content::{extent_offset, extent_reaching, extents_from};
+use nexus_projections::row::{Content, ExtentRow, FileKind, InodeRow};
 use nexus_projections::store::StoreError;
 use nexus_projections::table::{RowKey, RowRange, Table};
 use nexus_projections::view::View as TableView;
+use smallvec::SmallVec;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result, shown};
@@ -56,17 +58,56 @@ pub struct Stat {
     pub ctime: i64,
     pub atime: i64,
     pub birth: i64,
-    /// The agent that created it.
-    pub owner: String,
-    /// Target of a symlink, empty otherwise.
-    pub target: Vec<u8>,
-    pub mime: String,
-    /// Of a device: major number in the upper half, minor number in the lower.
-    pub device: u64,
     /// Directory of the first name.
     pub parent: Inode,
     /// The record that changed it last.
     pub changed: Seq,
+    /// What has no fixed size is asked of the row, so that nothing is copied for who does not ask.
+    row: Arc<InodeRow>,
+}
+
+impl Stat {
+    /// The agent that created it.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.row.owner
+    }
+
+    /// Target of a symlink, empty otherwise.
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        &self.row.target
+    }
+
+    #[must_use]
+    pub fn mime(&self) -> &str {
+        &self.row.mime
+    }
+
+    /// Of a device: major number in the upper half, minor number in the lower.
+    #[must_use]
+    pub fn device(&self) -> u64 {
+        self.row.device
+    }
+}
+
+/// Reads of the last committed state, each from a [`View`] of its own: for who reads one thing at a time.
+impl Zone {
+    /// As [`View::stat`], at [`At::Latest`].
+    pub fn stat<'a>(&self, caller: &Caller, target: impl Into<Target<'a>>, follow: bool) -> Result<Stat> {
+        self.view(At::Latest)?.stat(caller, target, follow)
+    }
+
+    /// As [`View::read`], at [`At::Latest`].
+    pub fn read<'a>(
+        &self,
+        caller: &Caller,
+        target: impl Into<Target<'a>>,
+        offset: u64,
+        length: usize,
+    ) -> Result<Bytes> {
+        self.view(At::Latest)?.read(caller, target, offset, length)
+    }
 }
 
 /// A name in a directory.
@@ -76,6 +117,9 @@ pub struct DirEntry {
     pub inode: Inode,
     pub kind: FileKind,
 }
+
+/// Extents by their place in a file. Reading from one extent allocates no list.
+type Runs = SmallVec<[(u64, ExtentRow); 2]>;
 
 /// A read capability on one zone at one position. Stays consistent whatever is written meanwhile, and blocks nobody.
 pub struct View {
@@ -233,12 +277,9 @@ impl View {
             ctime: row.ctime,
             atime: row.atime,
             birth: row.birth,
-            owner: row.owner,
-            target: row.target,
-            mime: row.mime,
-            device: row.device,
             parent: row.parent,
             changed: node.changed,
+            row,
         };
         if stat.kind == FileKind::Directory
             && let Some((times, changed)) = answer(times(&self.tables, stat.inode))?
@@ -291,26 +332,31 @@ impl View {
             && *start <= from
             && start + u64::from(extent.length) >= to
         {
-            let chunk = self.log.chunk(&extent.chunk).map_err(read_error)?;
             let begin = (u64::from(extent.skip) + from - start) as usize;
-            return Ok(chunk.slice(begin..begin + (to - from) as usize));
+            let range = begin..begin + (to - from) as usize;
+            let whole = range.len() == extent.chunk.length as usize;
+            let chunk = if whole { self.log.chunk(&extent.chunk) } else { self.log.chunk_in_part(&extent.chunk) };
+            return Ok(chunk.map_err(read_error)?.slice(range));
         }
         let mut bytes = BytesMut::zeroed((to - from) as usize);
         for (start, extent) in runs {
-            let chunk = self.log.chunk(&extent.chunk).map_err(read_error)?;
             let begin = start.max(from);
             let end = (start + u64::from(extent.length)).min(to);
             let skip = (u64::from(extent.skip) + begin - start) as usize;
-            let length = (end - begin) as usize;
-            let at = (begin - from) as usize;
-            bytes[at..at + length].copy_from_slice(&chunk[skip..skip + length]);
+            let part = &mut bytes[(begin - from) as usize..(end - from) as usize];
+            if part.len() == extent.chunk.length as usize {
+                self.log.chunk_into(&extent.chunk, part).map_err(read_error)?;
+            } else {
+                let chunk = self.log.chunk_in_part(&extent.chunk).map_err(read_error)?;
+                part.copy_from_slice(&chunk[skip..skip + part.len()]);
+            }
         }
         Ok(bytes.freeze())
     }
 
     /// The extents that reach into `from..to`, by file offset.
-    fn runs(&self, node: &Node, from: u64, to: u64) -> Result<Vec<(u64, ExtentRow)>> {
-        let mut runs = Vec::new();
+    fn runs(&self, node: &Node, from: u64, to: u64) -> Result<Runs> {
+        let mut runs = Runs::new();
         match node.row.content {
             Content::None => {}
             Content::One { chunk, length } => {
@@ -318,16 +364,10 @@ impl View {
                     runs.push((0, ExtentRow { length, skip: 0, chunk }));
                 }
             }
-            Content::Body(body) => {
-                for row in self.tables.scan(&extents_reaching(body, from, to)) {
-                    let (key, version) = row.map_err(store_error)?;
-                    let extent = ExtentRow::decode(&version.value).map_err(damaged)?;
-                    let start = extent_offset(&key);
-                    if start + u64::from(extent.length) > from {
-                        runs.push((start, extent));
-                    }
-                }
-            }
+            Content::Body(body) => self.extents(body, from, to, |start, extent| {
+                runs.push((start, extent));
+                true
+            })?,
         }
         Ok(runs)
     }
@@ -346,7 +386,7 @@ impl View {
                 Content::None => {}
                 Content::One { chunk, length } => each(0, ExtentRow { length, skip: 0, chunk })?,
                 Content::Body(body) => {
-                    for row in self.tables.scan(&extents_reaching(body, 0, u64::MAX)) {
+                    for row in self.tables.scan(&extents_from(body, 0, u64::MAX)) {
                         let (key, version) = row.map_err(store_error)?;
                         each(extent_offset(&key), ExtentRow::decode(&version.value).map_err(damaged)?)?;
                     }
@@ -354,6 +394,31 @@ impl View {
             }
             Ok(node.row.content)
         })
+    }
+
+    /// Tells the extents that reach into `from..to`, by file offset, as long as `tell` wants more.
+    fn extents(&self, body: Body, from: u64, to: u64, mut tell: impl FnMut(u64, ExtentRow) -> bool) -> Result<()> {
+        let before = || answer(extent_reaching(&self.tables, body, from).map_err(Stop::from));
+        let mut is_first = true;
+        for row in self.tables.scan(&extents_from(body, from, to)) {
+            let (key, version) = row.map_err(store_error)?;
+            let (start, extent) = (extent_offset(&key), ExtentRow::decode(&version.value).map_err(damaged)?);
+            // Where one begins just there, none reaches into it from before.
+            if std::mem::take(&mut is_first)
+                && start > from
+                && let Some((start, extent)) = before()?
+                && !tell(start, extent)
+            {
+                return Ok(());
+            }
+            if !tell(start, extent) {
+                return Ok(());
+            }
+        }
+        if is_first && let Some((start, extent)) = before()? {
+            tell(start, extent);
+        }
+        Ok(())
     }
 
     /// The next run of data at or behind `offset`, as (start, end); `None` where only a hole follows.
@@ -387,13 +452,7 @@ impl View {
                     push(0, length);
                 }
                 Content::Body(body) => {
-                    for row in self.tables.scan(&extents_reaching(body, offset, u64::MAX)) {
-                        let (key, version) = row.map_err(store_error)?;
-                        let extent = ExtentRow::decode(&version.value).map_err(damaged)?;
-                        if !push(extent_offset(&key), extent.length) {
-                            break;
-                        }
-                    }
+                    self.extents(body, offset, u64::MAX, |start, extent| push(start, extent.length))?;
                 }
             }
             Ok(run)
@@ -407,7 +466,7 @@ impl View {
             let node = answer(resolve(&self.tables, target, false))?;
             if node.row.kind == FileKind::Link {
                 seen.bytes(&node, node.row.target.len());
-                return Ok(node.row.target);
+                return Ok(node.row.target.clone());
             }
             Err(Error::new(Reason::Invalid, "it is not a symlink").at(node.inode))
         })

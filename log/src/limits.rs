@@ -63,6 +63,14 @@ pub const TAIL_READ_BYTES: usize = 64 << 10;
 pub const FOLLOWER_PACE: Duration = Duration::from_micros(100);
 /// And the most that their number makes of it.
 pub const FOLLOWER_PACE_MAX: Duration = Duration::from_millis(20);
+/// Checked content kept in memory for who reads it again, of one log.
+pub const CHUNK_CACHE_BYTES_MAX: usize = 32 << 20;
+/// Parts of it, each with a lock of its own.
+pub const CHUNK_CACHE_SHARDS: usize = 8;
+/// What keeping a chunk costs beside its bytes.
+pub const CHUNK_CACHE_ENTRY_BYTES: usize = 160;
+/// Chunks up to this are kept when they are read; larger ones only where a part of them was asked for.
+pub const SMALL_CHUNK_BYTES_MAX: u32 = 64 << 10;
 
 const _: () = assert!(
     INFLIGHT_BYTES_MAX >= (RECORD_PAYLOAD_BYTES_MAX + RECORD_META_BYTES_MAX + 4096 + APPEND_BATCH_BYTES_MAX) as u64

@@ -60,6 +60,15 @@ impl Generation {
         Seq(self.last.load(Ordering::Acquire))
     }
 
+    /// The memtables, and a position at most `at` that they are good for.
+    pub(crate) fn stand(&self, at: Seq) -> (Seq, Arc<Levels>) {
+        // The position first: a record published before the list was taken is in the list or in the store. And once
+        // more: where records were dropped in between, the list knows nothing of them.
+        let at = at.min(self.last());
+        let levels = self.levels();
+        (at.min(self.last()), levels)
+    }
+
     pub(crate) fn reaching(&self) -> Seq {
         Seq(self.reaching.load(Ordering::Acquire))
     }
@@ -69,10 +78,25 @@ impl Generation {
     }
 
     pub(crate) fn insert(&self, set: WriteSet) {
+        self.insert_in_steps(set, || {});
+    }
+
+    /// `pause` is called between the steps that a reader may see.
+    pub(crate) fn insert_in_steps(&self, set: WriteSet, pause: impl Fn()) {
         let _inserting = self.inserting.lock();
         let seq = set.seq;
         assert_eq!(seq, self.last().next(), "records are inserted in order and without holes");
-        self.levels().active.insert(set);
+        let levels = self.levels();
+        // Before the record can be looked at: an entry from before it would answer for it.
+        levels.cache.wrote(&set);
+        pause();
+        levels.active.insert(set);
+        pause();
+        self.publish(seq);
+    }
+
+    /// Lets views stand at `seq`.
+    pub(crate) fn publish(&self, seq: Seq) {
         self.last.store(seq.0, Ordering::Release);
     }
 
@@ -92,12 +116,17 @@ impl Generation {
     }
 
     pub(crate) fn drop_above(&self, seq: Seq) {
+        self.drop_above_by(seq, Levels::cut);
+    }
+
+    /// `cut` makes the list without the records above its argument.
+    pub(crate) fn drop_above_by(&self, seq: Seq, cut: fn(&Levels, Seq) -> Levels) {
         let _inserting = self.inserting.lock();
         if self.last() <= seq {
             return;
         }
         assert!(self.reaching() <= seq, "what is in the store was committed and cannot be dropped");
-        self.replace(|levels| levels.cut(seq));
+        self.replace(|levels| cut(levels, seq));
         self.last.store(seq.0, Ordering::Release);
     }
 }

@@ -5,5 +5,6 @@
 //! that another may see: before each look into the store, around each run, and where a test says so. Memory order within
 //! a step is not explored; what is shared there is a skip list, a lock and atomics that publish.
 
+mod cache;
 mod explorer;
 mod tests;

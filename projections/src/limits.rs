@@ -14,6 +14,10 @@ pub const SCAN_STEPS_BEFORE_SEEK: usize = 16;
 
 /// How many records later a repeat of a named request is still known as one. Older rows are dropped by compaction.
 pub const DEDUPE_WINDOW_SEQS: u64 = 1 << 22;
+/// Decoded rows kept above memory and the store, of one zone.
+pub const ROW_CACHE_BYTES_MAX: usize = 64 << 20;
+/// Parts of it, each with a lock and a stamp of its own. A few files' rows fit into one.
+pub const ROW_CACHE_SETS: usize = 16_384;
 
 /// Block cache of the store unless its options say otherwise.
 pub const STORE_CACHE_BYTES: u64 = 64 << 20;

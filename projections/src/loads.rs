@@ -6,15 +6,21 @@
 //! Invariant: a load is stamped with the floor that was read *before* the store was. While the floor is still there,
 //! every record above it is in memory, memory is looked at first, and so the load hides nothing. Once the floor has
 //! moved past the stamp, a version may have gone to the store behind the load's back, and the load is refused.
+//!
+//! Rows that the cache has are taken from there, and are no loads: in the sequencer an entry is the newest version.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use nexus_log::ids::Seq;
+use nexus_log::ids::{Inode, Seq};
 
+use crate::cache::{CacheKey, Cacheable, Decoded, Hit};
 use crate::generation::Generation;
+use crate::last::{StoredLast, stored_last};
 use crate::levels::Levels;
 use crate::put::Version;
+use crate::row::{DentryRow, InodeRow, RowError, TimesRow};
 use crate::store::StoreError;
 use crate::table::{RowKey, RowRange};
 use crate::view::{CurScan, into_version, stored_cur};
@@ -28,6 +34,39 @@ pub trait Prior {
 
     /// In the order of keys. The caller bounds the range.
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, Self::Miss>;
+
+    /// The last row of the range, at the cost of a seek. For tables whose keys are of one length.
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, Self::Miss>;
+
+    fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, Self::Miss> {
+        decoded(self.get(&RowKey::inode(inode)))
+    }
+
+    fn times(&self, directory: Inode) -> DecodedRow<TimesRow, Self::Miss> {
+        decoded(self.get(&RowKey::times(directory)))
+    }
+
+    fn dentry(&self, parent: Inode, name: &[u8]) -> DecodedRow<DentryRow, Self::Miss> {
+        decoded(self.get(&RowKey::dentry(parent, name)))
+    }
+}
+
+/// A row that is decoded where it is looked up, if there is one.
+pub type DecodedRow<T, M> = Result<Option<Decoded<T>>, NotRead<M>>;
+
+/// Why a row could not be looked up and decoded.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotRead<M> {
+    #[error("a row is not loaded")]
+    Miss(M),
+    /// A stored row is damaged.
+    #[error(transparent)]
+    Row(#[from] RowError),
+}
+
+pub(crate) fn decoded<T: Cacheable, M>(version: Result<Option<Version>, M>) -> DecodedRow<T, M> {
+    let Some(Version { begin, value }) = version.map_err(NotRead::Miss)? else { return Ok(None) };
+    Ok(Some(Decoded { row: T::decode(&value)?, begin }))
 }
 
 /// What must be loaded, or loaded again.
@@ -37,6 +76,8 @@ pub enum Missing {
     Row(RowKey),
     #[error("a range is not loaded: {0:?}")]
     Range(RowRange),
+    #[error("the last row of a range is not loaded: {0:?}")]
+    Last(RowRange),
 }
 
 /// What the store held, each with the floor read before.
@@ -44,6 +85,7 @@ pub enum Missing {
 pub struct Loads {
     rows: BTreeMap<RowKey, Load<Option<Version>>>,
     ranges: BTreeMap<RowRange, Load<Vec<(RowKey, Version)>>>,
+    lasts: BTreeMap<RowRange, Load<StoredLast>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +108,10 @@ impl Loads {
         match missing {
             Missing::Row(key) => self.add_row(key, load_row(&tables.generation, floor, key)?),
             Missing::Range(range) => self.add_range(range, load_range(&tables.generation, floor, range)?),
+            Missing::Last(range) => {
+                let levels = tables.generation.levels();
+                self.add_last(range, load_last(&tables.generation, &levels, range)?);
+            }
         }
         Ok(())
     }
@@ -76,6 +122,10 @@ impl Loads {
 
     pub(crate) fn add_range(&mut self, range: &RowRange, load: Load<Vec<(RowKey, Version)>>) {
         self.ranges.insert(range.clone(), load);
+    }
+
+    pub(crate) fn add_last(&mut self, range: &RowRange, load: Load<StoredLast>) {
+        self.lasts.insert(range.clone(), load);
     }
 }
 
@@ -93,6 +143,10 @@ fn load_range(
     let snapshot = generation.store.snapshot();
     let content = CurScan::new(generation.place, &*snapshot, range, Seq::MAX).collect::<Result<_, _>>()?;
     Ok(Load { stamp: floor, content })
+}
+
+fn load_last(generation: &Generation, levels: &Levels, range: &RowRange) -> Result<Load<StoredLast>, StoreError> {
+    Ok(Load { stamp: levels.floor, content: stored_last(generation, levels, range)? })
 }
 
 /// Memory's newest rows of the range over the store's.
@@ -126,13 +180,13 @@ impl<'a> ReadThrough<'a> {
     pub fn into_loads(self) -> Loads {
         self.loads.into_inner()
     }
-}
 
-impl Prior for ReadThrough<'_> {
-    type Miss = StoreError;
+    fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, StoreError> {
+        let (at, levels) = self.tables.generation.stand(Seq::MAX);
+        levels.cache.look(key, at, |_| self.get_in(&levels, &key.row_key()))
+    }
 
-    fn get(&self, key: &RowKey) -> Result<Option<Version>, StoreError> {
-        let levels = self.tables.generation.levels();
+    fn get_in(&self, levels: &Levels, key: &RowKey) -> Result<Option<Version>, StoreError> {
         if let Some(entry) = levels.get(key, Seq::MAX) {
             return Ok(into_version(entry));
         }
@@ -141,6 +195,14 @@ impl Prior for ReadThrough<'_> {
         self.loads.borrow_mut().add_row(key, load);
         Ok(row)
     }
+}
+
+impl Prior for ReadThrough<'_> {
+    type Miss = StoreError;
+
+    fn get(&self, key: &RowKey) -> Result<Option<Version>, StoreError> {
+        self.get_in(&self.tables.generation.levels(), key)
+    }
 
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, StoreError> {
         let levels = self.tables.generation.levels();
@@ -148,6 +210,31 @@ impl Prior for ReadThrough<'_> {
         let rows = merged(&levels, range, &load.content);
         self.loads.borrow_mut().add_range(range, load);
         Ok(rows)
+    }
+
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, StoreError> {
+        let levels = self.tables.generation.levels();
+        loop {
+            let load = load_last(&self.tables.generation, &levels, range)?;
+            let row = load.content.over(&levels, range);
+            self.loads.borrow_mut().add_last(range, load);
+            // The sequencer inserted in between, which it does not do without end.
+            if let Some(row) = row {
+                return Ok(row);
+            }
+        }
+    }
+
+    fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, StoreError> {
+        self.look(CacheKey::inode(inode))
+    }
+
+    fn times(&self, directory: Inode) -> DecodedRow<TimesRow, StoreError> {
+        self.look(CacheKey::times(directory))
+    }
+
+    fn dentry(&self, parent: Inode, name: &[u8]) -> DecodedRow<DentryRow, StoreError> {
+        self.look(CacheKey::dentry(parent, name))
     }
 }
 
@@ -161,6 +248,14 @@ impl<'a> Loaded<'a> {
     #[must_use]
     pub fn new(tables: &'a ZoneTables, loads: &'a Loads) -> Loaded<'a> {
         Loaded { tables, loads }
+    }
+
+    /// In the sequencer every record inserted is past: whatever the cache has is the newest version.
+    fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, Missing> {
+        match self.tables.generation.levels().cache.get(key, Seq::MAX).hit() {
+            Some(Hit { begin, row }) => Ok(T::of(row).map(|row| Decoded { row, begin })),
+            None => decoded(self.get(&key.row_key())),
+        }
     }
 }
 
@@ -180,5 +275,23 @@ impl Prior for Loaded<'_> {
         let levels = self.tables.generation.levels();
         let load = self.loads.ranges.get(range).and_then(|load| load.fresh(levels.floor));
         load.map(|stored| merged(&levels, range, stored)).ok_or_else(|| Missing::Range(range.clone()))
+    }
+
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, Missing> {
+        let levels = self.tables.generation.levels();
+        let load = self.loads.lasts.get(range).and_then(|load| load.fresh(levels.floor));
+        load.and_then(|load| load.over(&levels, range)).ok_or_else(|| Missing::Last(range.clone()))
+    }
+
+    fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, Missing> {
+        self.look(CacheKey::inode(inode))
+    }
+
+    fn times(&self, directory: Inode) -> DecodedRow<TimesRow, Missing> {
+        self.look(CacheKey::times(directory))
+    }
+
+    fn dentry(&self, parent: Inode, name: &[u8]) -> DecodedRow<DentryRow, Missing> {
+        self.look(CacheKey::dentry(parent, name))
     }
 }

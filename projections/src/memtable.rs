@@ -11,7 +11,7 @@ use crossbeam_skiplist::SkipMap;
 use crossbeam_skiplist::map::{Entry as MapEntry, Range as MapRange};
 use nexus_log::ids::Seq;
 
-use crate::limits::MEMTABLE_ENTRY_BYTES;
+use crate::limits::{MEMTABLE_ENTRY_BYTES, SCAN_STEPS_BEFORE_SEEK};
 use crate::put::{Put, WriteSet};
 use crate::table::{RowKey, RowRange, Table};
 
@@ -109,6 +109,11 @@ impl Memtable {
         MemtableScan { entries: self.entries(range), at, last: None }
     }
 
+    /// As `scan`, from the last key of the range backwards.
+    pub(crate) fn scan_back(&self, range: &RowRange, at: Seq) -> MemtableScanBack<'_> {
+        MemtableScanBack { memtable: self, entries: self.entries(range), range: range.clone(), at, passed: None }
+    }
+
     /// All puts of a table, key by key, the newest first.
     pub(crate) fn groups(&self, table: Table) -> Groups<'_> {
         let range = RowRange::all(table);
@@ -152,6 +157,47 @@ impl Iterator for MemtableScan<'_> {
             if key.seq() <= self.at && self.last.as_ref() != Some(&key.key) {
                 self.last = Some(key.key.clone());
                 return Some(unpack(&entry));
+            }
+        }
+    }
+}
+
+pub(crate) struct MemtableScanBack<'a> {
+    memtable: &'a Memtable,
+    entries: Entries<'a>,
+    range: RowRange,
+    at: Seq,
+    /// The key at hand, and how many of its versions were stepped over.
+    passed: Option<(RowKey, usize)>,
+}
+
+impl MemtableScanBack<'_> {
+    /// Steps over a version. Leaves a key of many by a seek to what is before all of them.
+    fn pass(&mut self, key: &RowKey) {
+        let steps = match self.passed.take() {
+            Some((last, steps)) if last == *key => steps + 1,
+            _ => 1,
+        };
+        if steps == SCAN_STEPS_BEFORE_SEEK {
+            self.range.end = key.bytes.clone();
+            self.entries = self.memtable.entries(&self.range);
+        }
+        self.passed = Some((key.clone(), steps));
+    }
+}
+
+impl Iterator for MemtableScanBack<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        loop {
+            // From behind a key's versions come from the oldest on: which is the newest at or before `at` is looked up.
+            let entry = self.entries.next_back()?;
+            let key = &entry.key().key;
+            let is_new = self.passed.as_ref().is_none_or(|(passed, _)| passed != key);
+            self.pass(key);
+            if is_new && let Some(newest) = self.memtable.get(key, self.at) {
+                return Some(newest);
             }
         }
     }

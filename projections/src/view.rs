@@ -11,15 +11,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_log::ids::Seq;
+use nexus_log::ids::{Inode, Seq};
 
+use crate::cache::{CacheKey, Cacheable};
 use crate::generation::Generation;
+use crate::last::last;
 use crate::layout::{self, Place};
 use crate::levels::{Levels, LevelsScan};
 use crate::limits::SCAN_STEPS_BEFORE_SEEK;
-use crate::loads::Prior;
+use crate::loads::{DecodedRow, Prior};
 use crate::memtable::Entry;
 use crate::put::Version;
+use crate::row::{DentryRow, InodeRow, TimesRow};
 use crate::store::{StoreError, StoreRows, StoreSnapshot};
 use crate::table::{RowKey, RowRange};
 
@@ -41,10 +44,28 @@ impl View {
         self.at
     }
 
+    #[cfg(test)]
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
     pub fn get(&self, key: &RowKey) -> Result<Option<Version>, StoreError> {
         match self.levels.get(key, self.at) {
             Some(entry) => Ok(into_version(entry)),
             None => stored(&self.generation, key, self.at),
+        }
+    }
+
+    fn look<T: Cacheable>(&self, key: CacheKey<'_>) -> DecodedRow<T, StoreError> {
+        self.levels.cache.look(key, self.at, |newer| self.get_before(&key.row_key(), newer))
+    }
+
+    /// As `get`, where the row is known to be as it is since a later record. If that is in the store, so is whatever ended
+    /// the version that holds here: it stands in `old`, and need not be looked for elsewhere.
+    pub(crate) fn get_before(&self, key: &RowKey, newer: Option<Seq>) -> Result<Option<Version>, StoreError> {
+        match newer {
+            Some(since) if since <= self.levels.floor => stored_old(&self.generation, key, self.at),
+            _ => self.get(key),
         }
     }
 
@@ -80,9 +101,8 @@ pub(crate) fn stored_cur(generation: &Generation, key: &RowKey) -> Result<Option
 }
 
 pub(crate) fn stored_old(generation: &Generation, key: &RowKey, at: Seq) -> Result<Option<Version>, StoreError> {
-    let mut rows =
-        generation.store.snapshot().range(&generation.place.old_key(key, at), &generation.place.old_end_of(key));
-    let Some((stored, value)) = rows.next().transpose()? else { return Ok(None) };
+    let (from, to) = (generation.place.old_key(key, at), generation.place.old_end_of(key));
+    let Some((stored, value)) = generation.store.first(&from, &to)? else { return Ok(None) };
     let (_, begin) = layout::decode_old_key(key.table, &stored)?;
     let row = layout::decode_old(&stored, begin, &value)?;
     Ok((at < row.end).then_some(row.version))
@@ -213,15 +233,34 @@ impl CurScan {
     }
 }
 
+impl CurScan {
+    /// The row, unless it had not begun.
+    fn begun(&self, row: Result<(Bytes, Bytes), StoreError>) -> Option<Result<(RowKey, Version), StoreError>> {
+        let row = self.decode(row);
+        let is_later = row.as_ref().is_ok_and(|(_, version)| version.begin > self.at);
+        (!is_later).then_some(row)
+    }
+}
+
 impl Iterator for CurScan {
     type Item = Result<(RowKey, Version), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let row = self.rows.next()?;
-            match self.decode(row) {
-                Ok((_, version)) if version.begin > self.at => {}
-                other => return Some(other),
+            if let Some(row) = self.begun(row) {
+                return Some(row);
+            }
+        }
+    }
+}
+
+impl DoubleEndedIterator for CurScan {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        loop {
+            let row = self.rows.next_back()?;
+            if let Some(row) = self.begun(row) {
+                return Some(row);
             }
         }
     }
@@ -295,5 +334,21 @@ impl Prior for View {
 
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, StoreError> {
         self.scan(range).collect()
+    }
+
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, StoreError> {
+        last(&self.generation, &self.levels, range, self.at)
+    }
+
+    fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, StoreError> {
+        self.look(CacheKey::inode(inode))
+    }
+
+    fn times(&self, directory: Inode) -> DecodedRow<TimesRow, StoreError> {
+        self.look(CacheKey::times(directory))
+    }
+
+    fn dentry(&self, parent: Inode, name: &[u8]) -> DecodedRow<DentryRow, StoreError> {
+        self.look(CacheKey::dentry(parent, name))
     }
 }

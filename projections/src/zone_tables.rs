@@ -127,9 +127,8 @@ impl ZoneTables {
     /// The tables as they were when record `at` was the last one; where that is yet to come, as they are now.
     #[must_use]
     pub fn view(&self, at: Seq) -> View {
-        // The position first: a record published before the list was taken is in the list or in the store.
-        let at = at.min(self.generation.last());
-        View::new(Arc::clone(&self.generation), self.generation.levels(), at)
+        let (at, levels) = self.generation.stand(at);
+        View::new(Arc::clone(&self.generation), levels, at)
     }
 
     /// Forgets the records above `committed`: they were lost with the log's tail or with leadership. Views beyond

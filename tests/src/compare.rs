@@ -42,7 +42,7 @@ fn assert_node(view: &View, me: &Caller, inode: u64, node: &Node) {
     assert_eq!((stat.mode, stat.uid, stat.gid), (node.mode, node.uid, node.gid), "{what}: attributes");
     let times = (stat.mtime, stat.ctime, stat.atime, stat.birth);
     assert_eq!(times, (node.mtime, node.ctime, node.atime, node.birth), "{what}: mtime, ctime, atime, birth");
-    assert_eq!((&stat.owner, &stat.mime), (&node.owner, &node.mime), "{what}");
+    assert_eq!((stat.owner(), stat.mime()), (&node.owner[..], &node.mime[..]), "{what}");
     assert_eq!(stat.changed, node.changed, "{what}: last change");
     let xattrs: Vec<(Vec<u8>, Vec<u8>)> =
         view.list_xattrs(me, Inode(inode)).unwrap().into_iter().map(|(name, value)| (name, value.to_vec())).collect();
@@ -52,11 +52,11 @@ fn assert_node(view: &View, me: &Caller, inode: u64, node: &Node) {
     }
     match &node.detail {
         Detail::Link(target) => {
-            assert_eq!(&stat.target, target, "{what}");
+            assert_eq!(stat.target(), target, "{what}");
             assert_eq!(&view.readlink(me, Inode(inode)).unwrap(), target, "{what}");
             assert_eq!((stat.nlink, stat.size), (node.links, target.len() as u64), "{what}");
         }
-        Detail::Node { device, .. } => assert_eq!((stat.device, stat.nlink), (*device, node.links), "{what}"),
+        Detail::Node { device, .. } => assert_eq!((stat.device(), stat.nlink), (*device, node.links), "{what}"),
         Detail::Directory(entries) => {
             let directories = view.readdir(me, Inode(inode), None, usize::MAX).unwrap();
             let found: Vec<(Vec<u8>, u64)> = directories.iter().map(|e| (e.name.clone(), e.inode.0)).collect();

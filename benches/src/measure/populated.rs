@@ -55,7 +55,9 @@ pub(crate) struct Hot {
 }
 
 pub(crate) fn stat_us(view: &View, caller: &Caller, reads: u64, files: u64) -> Result<f64, Error> {
-    let ns = timed(reads, files, |file| view.stat(caller, &path_of(file)[..], true).map(|s| drop(black_box(s))))?;
+    let paths: Vec<String> = (0..files).map(path_of).collect();
+    let path = |file: u64| &paths[file as usize][..];
+    let ns = timed(reads, files, |file| view.stat(caller, path(file), true).map(|s| drop(black_box(s))))?;
     Ok(ns / 1000.0)
 }
 
@@ -66,8 +68,10 @@ pub(crate) fn hot(bed: &Bed, files: u64) -> Result<Hot, Error> {
     stat_us(view, caller, near, near)?;
     let stat_near_us = stat_us(view, caller, reads, near)?;
     let stat_all_us = stat_us(view, caller, reads, files)?;
+    let paths: Vec<String> = (0..near).map(path_of).collect();
+    let path = |file: u64| &paths[file as usize][..];
     let read_ns = timed(reads, near, |file| {
-        view.read(caller, &path_of(file)[..], 0, SMALL_BYTES).map(|b| assert_eq!(b.len(), SMALL_BYTES))
+        view.read(caller, path(file), 0, SMALL_BYTES).map(|b| assert_eq!(b.len(), SMALL_BYTES))
     })?;
     let begin = Instant::now();
     let (mut listed, mut rounds) = (0, 0);

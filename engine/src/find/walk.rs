@@ -154,5 +154,5 @@ impl View {
 }
 
 fn bytes_of(stat: &Stat) -> usize {
-    size_of::<Stat>() + stat.owner.len() + stat.target.len() + stat.mime.len()
+    size_of::<Stat>() + stat.owner().len() + stat.target().len() + stat.mime().len()
 }

@@ -18,7 +18,7 @@ use super::{Core, Inner, SOLO_TERM};
 use crate::decide::{Operation, Turn};
 use crate::error::{Error, Result};
 use crate::gate::Authorized;
-use crate::limits::TURN_RETRIES_MAX;
+use crate::limits::{TURN_RETRIES_MAX, WRITE_SET_ROWS_MAX};
 use crate::lookup::Stop;
 
 /// What a turn of the sequencer came to.
@@ -169,6 +169,9 @@ impl Inner {
             Err(ApplyError::Miss(_)) => return Ok(Turned::Missing),
             Err(ApplyError::Row(error)) => return Err(damaged(error)),
         };
+        if write_set.puts.len() > WRITE_SET_ROWS_MAX {
+            return Err(Error::new(Reason::Busy, "others cut up the file meanwhile; try again"));
+        }
         if let Some(poisoned) = core.log.poisoned() {
             return Err(poisoned_error(poisoned));
         }

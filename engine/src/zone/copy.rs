@@ -125,7 +125,7 @@ impl<'z> Copier<'z> {
             exclusive: false,
             attributes_too: false,
         };
-        let copy = CopyFile { create, mime: &source.mime, request };
+        let copy = CopyFile { create, mime: source.mime(), request };
         self.inner.request(self.authorized, self.caller, &copy, None, options)
     }
 
@@ -239,19 +239,19 @@ impl<'z> Copier<'z> {
                 let rows = 4 + staged.strip.pieces.len();
                 (PlannedKind::File(staged), rows)
             }
-            FileKind::Link => (PlannedKind::Symlink(stat.target.to_vec()), 4),
-            kind => (PlannedKind::Node { kind, device: stat.device }, 4),
+            FileKind::Link => (PlannedKind::Symlink(stat.target().to_vec()), 4),
+            kind => (PlannedKind::Node { kind, device: stat.device() }, 4),
         };
         let id = self.next;
         self.next += 1;
-        let bytes = 192 + name.len() + stat.target.len() + 64 * rows;
+        let bytes = 192 + name.len() + stat.target().len() + 64 * rows;
         let attributes = attributes_of(stat);
         self.add(Plan::Entry { id, parent, name, attributes, kind }, rows, bytes)?;
         if stat.nlink > 1 && stat.kind != FileKind::Directory {
             self.linked.insert(stat.inode, id);
         }
         self.xattrs(stat, id)?;
-        if stat.kind == FileKind::Directory || !stat.mime.is_empty() {
+        if stat.kind == FileKind::Directory || !stat.mime().is_empty() {
             self.later(stat, id);
         }
         Ok(Some(id))
@@ -267,7 +267,7 @@ impl<'z> Copier<'z> {
 
     fn later(&mut self, stat: &Stat, of: PlanId) {
         let (mtime, atime) = (Some(stat.mtime), Some(stat.atime));
-        self.later.push(Plan::Later { of, mtime, atime, mime: stat.mime.to_string() });
+        self.later.push(Plan::Later { of, mtime, atime, mime: stat.mime().to_string() });
     }
 
     /// Adds to the next record; where that is full, the record is made first and the tree is one of several.

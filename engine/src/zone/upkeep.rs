@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use nexus_log::event::Reason;
 use nexus_log::ids::{Body, Inode, Seq};
-use nexus_projections::apply::content::{extent_offset, extents_reaching};
+use nexus_projections::apply::content::{extent_offset, extents_from};
 use nexus_projections::apply::{ApplyError, apply};
 use nexus_projections::flush::FlushOutcome;
 use nexus_projections::loads::ReadThrough;
 use nexus_projections::row::{Content, DentryRow, FileKind};
 use nexus_projections::table::{RowRange, Table};
+use nexus_projections::view::View;
 
 use super::errors::{damaged, poisoned_error, store_error};
 use super::{Core, Inner, Zone};
 use crate::error::{Error, Result};
 use crate::gate::{Dispatch, Rank};
-use crate::limits::{RECORD_ROWS_MAX, THROTTLE_WAIT_MAX};
+use crate::limits::{EXTENTS_PER_STEP_MAX, THROTTLE_WAIT_MAX};
 use crate::lookup::resolve;
 use crate::path::Target;
 use crate::view::{At, read_error};
@@ -149,9 +150,31 @@ impl Inner {
         if size == 0 || size >= node.row.size {
             return Ok(Vec::new());
         }
-        let mut cuts = self.every_nth_extent(&view, body, size..u64::MAX)?;
-        cuts.reverse();
-        Ok(cuts)
+        let mut steps = offsets_of_steps(&view, body, size, u64::MAX)?;
+        steps.reverse();
+        Ok(steps)
+    }
+
+    /// Lengths of the parts in which `length` bytes are written at `offset`, so that no record removes more than a bounded
+    /// number of extents. One part where it need not be more.
+    pub(super) fn write_steps(&self, target: Target<'_>, offset: u64, length: u64) -> Result<Vec<u64>> {
+        let whole = vec![length];
+        let core = self.core();
+        let view = core.tables.view(core.newest());
+        let Ok(node) = resolve(&view, target, true) else { return Ok(whole) };
+        let (FileKind::Regular, Content::Body(body)) = (node.row.kind, node.row.content) else { return Ok(whole) };
+        let end = offset.saturating_add(length);
+        // What takes the place of all there is removes nothing: the file gets another body.
+        if offset >= node.row.size || (offset == 0 && end >= node.row.size) {
+            return Ok(whole);
+        }
+        let mut steps = Vec::new();
+        let mut from = offset;
+        for at in offsets_of_steps(&view, body, offset, end)?.into_iter().filter(|at| *at > offset).chain([end]) {
+            steps.push(at - from);
+            from = at;
+        }
+        Ok(steps)
     }
 
     /// Runs to punch before the last one, for the same reason.
@@ -166,41 +189,30 @@ impl Inner {
         if offset >= end {
             return Ok(Vec::new());
         }
-        let cuts = self.every_nth_extent(&view, body, offset..end)?;
         let mut from = offset;
-        let mut steps = Vec::with_capacity(cuts.len());
-        for cut in cuts {
-            steps.push(from..cut);
-            from = cut;
+        let mut steps = Vec::new();
+        for at in offsets_of_steps(&view, body, offset, end)?.into_iter().filter(|at| *at > offset) {
+            steps.push(from..at);
+            from = at;
         }
         Ok(steps)
     }
+}
 
-    /// Where every so many extents of a range one begins, in ascending order.
-    fn every_nth_extent(
-        &self,
-        view: &nexus_projections::view::View,
-        body: Body,
-        range: Range<u64>,
-    ) -> Result<Vec<u64>> {
-        let mut cuts = Vec::new();
-        for (count, row) in view.scan(&extents_reaching(body, range.start, range.end)).enumerate() {
-            let (key, _) = row.map_err(store_error)?;
-            let at = extent_offset(&key);
-            if count % (RECORD_ROWS_MAX / 2) == RECORD_ROWS_MAX / 2 - 1 && at > range.start {
-                cuts.push(at);
-            }
+/// Where every so many extents one begins, in `from..to`: between two of these places a record can remove them all.
+fn offsets_of_steps(view: &View, body: Body, from: u64, to: u64) -> Result<Vec<u64>> {
+    let mut offsets = Vec::new();
+    for (count, row) in view.scan(&extents_from(body, from, to)).enumerate() {
+        let (key, _) = row.map_err(store_error)?;
+        if count % EXTENTS_PER_STEP_MAX == EXTENTS_PER_STEP_MAX - 1 {
+            offsets.push(extent_offset(&key));
         }
-        Ok(cuts)
     }
+    Ok(offsets)
 }
 
 /// The first names in a directory.
-pub(super) fn entries_of(
-    view: &nexus_projections::view::View,
-    directory: Inode,
-    limit: usize,
-) -> Result<Vec<(Vec<u8>, DentryRow)>> {
+pub(super) fn entries_of(view: &View, directory: Inode, limit: usize) -> Result<Vec<(Vec<u8>, DentryRow)>> {
     let rows = view.scan(&RowRange::of_id(Table::Dentry, directory.0)).take(limit);
     rows.map(|row| {
         let (key, version) = row.map_err(store_error)?;

@@ -43,15 +43,15 @@ fn shape_of(view: &View, stat: &Stat) -> Shape {
     let me = me();
     let content = match stat.kind {
         FileKind::Regular => view.read(&me, stat.inode, 0, 64 << 20).unwrap().to_vec(),
-        FileKind::Link => stat.target.to_vec(),
+        FileKind::Link => stat.target().to_vec(),
         _ => Vec::new(),
     };
     let xattrs = view.list_xattrs(&me, stat.inode).unwrap();
     let xattrs = xattrs.into_iter().map(|(name, value)| (name, value.to_vec())).collect();
     // A symlink's access time is no part of how it is made.
     let atime = if matches!(stat.kind, FileKind::Regular | FileKind::Directory) { stat.atime } else { 0 };
-    let mime = stat.mime.to_string();
-    (stat.kind, stat.mode, stat.uid, stat.gid, stat.nlink, stat.mtime, atime, stat.device, mime, content, xattrs)
+    let mime = stat.mime().to_string();
+    (stat.kind, stat.mode, stat.uid, stat.gid, stat.nlink, stat.mtime, atime, stat.device(), mime, content, xattrs)
 }
 
 fn shapes(view: &View, path: &str) -> BTreeMap<Vec<u8>, Shape> {

@@ -10,6 +10,7 @@
 //! 2. Drafts are appended in seq order by one sequencer; here that is asserted.
 //! 3. After a failed append every waiter and every later append gets the same error; reading what was flushed goes on.
 
+mod chunks;
 mod history;
 mod inspect;
 mod locate;
@@ -37,6 +38,7 @@ use crate::limits::{APPEND_QUEUE_BYTES_MAX, RESERVE_BYTES, SPACE_CHECK_BYTES};
 use crate::record::Draft;
 use crate::watermark::Watermark;
 
+use chunks::ChunkCache;
 pub use history::{Direction, Matches};
 pub use inspect::{RecoveryPlan, inspect};
 pub(crate) use inspect::{look, read_watermark, segments_in};
@@ -125,6 +127,7 @@ struct Shared {
     appender: Mutex<Appender>,
     watermark: Mutex<Watermark>,
     segments: Segments,
+    chunks: ChunkCache,
     /// The lock under which the log is written.
     guard: Mutex<Option<Arc<dyn DirLock>>>,
 }

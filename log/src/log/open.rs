@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::chunks::ChunkCache;
 use super::inspect::{RecoveryPlan, inspect, open_watermark, walk};
 use super::locate::header_block;
 use super::segments::{Index, Segment, Segments};
@@ -202,6 +203,7 @@ impl Log {
             watermark: Mutex::new(watermark),
             guard: Mutex::default(),
             segments: Segments::new(&plan.firsts, segment),
+            chunks: ChunkCache::default(),
         });
         let ticker = match options.driver {
             Driver::Manual => None,

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::segments::Segment;
 use super::{Log, Shared};
 use crate::cursor::{BadRecord, Cursor};
-use crate::env::read_exact_at;
+use crate::env::{DiskFile, read_exact_at};
 use crate::event::EventError;
 use crate::ids::{ChunkHash, ChunkRef, Seq};
-use crate::limits::{CHUNK_BYTES_MAX, SALT_BYTES};
+use crate::limits::{CHUNK_BYTES_MAX, SALT_BYTES, SMALL_CHUNK_BYTES_MAX};
 use crate::record::{BadBody, PREFIX_BYTES, Record};
 use crate::sidecar::SidecarError;
 
@@ -91,16 +91,30 @@ impl Log {
         self.records(seq).next().expect("a flushed record is there")
     }
 
-    /// The bytes of a chunk, checked against its hash; also of one that is appended and not yet flushed.
+    /// The bytes of a chunk, checked against its hash; also of one that is appended and not yet flushed. Small ones
+    /// are kept for who reads them again.
     pub fn chunk(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
-        if let Some(bytes) = self.shared.unflushed_chunk(chunk) {
-            return Ok(bytes);
+        self.shared.chunk(chunk, chunk.length <= SMALL_CHUNK_BYTES_MAX)
+    }
+
+    /// As [`Log::chunk`], for who wants a part of it and is likely to want another: it is kept whatever its size.
+    pub fn chunk_in_part(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+        self.shared.chunk(chunk, true)
+    }
+
+    /// As [`Log::chunk`], into memory of the caller's, as long as the chunk. After an error what stands there is not
+    /// content.
+    pub fn chunk_into(&self, chunk: &ChunkRef, bytes: &mut [u8]) -> Result<(), ReadError> {
+        assert_eq!(bytes.len(), chunk.length as usize, "a whole chunk is read");
+        if chunk.length <= SMALL_CHUNK_BYTES_MAX || chunk.seq > self.flushed() {
+            bytes.copy_from_slice(&self.chunk(chunk)?);
+            return Ok(());
         }
-        let bytes = self.shared.read_chunk(chunk)?;
-        if ChunkHash::of(&bytes) != chunk.hash {
-            return Err(ReadError::Content { seq: chunk.seq });
+        if let Some(kept) = self.shared.chunks.get(chunk) {
+            bytes.copy_from_slice(&kept);
+            return Ok(());
         }
-        Ok(bytes)
+        self.shared.read_chunk(chunk, bytes)
     }
 }
 
@@ -123,24 +137,42 @@ impl Shared {
         draft.content(chunk.offset, chunk.length)
     }
 
-    fn read_chunk(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
-        self.check_flushed(chunk.seq)?;
+    fn chunk(&self, chunk: &ChunkRef, keep: bool) -> Result<Bytes, ReadError> {
+        if let Some(bytes) = self.chunks.get(chunk) {
+            return Ok(bytes);
+        }
+        if let Some(bytes) = self.unflushed_chunk(chunk) {
+            return Ok(bytes);
+        }
         if chunk.length as usize > CHUNK_BYTES_MAX {
             return Err(ReadError::Content { seq: chunk.seq });
         }
-        self.in_segment_of(chunk.seq, |segment| self.read_chunk_in(segment, chunk))
+        let mut bytes = vec![0; chunk.length as usize];
+        self.read_chunk(chunk, &mut bytes)?;
+        let bytes = Bytes::from(bytes);
+        if keep {
+            self.chunks.keep(chunk, bytes.clone());
+        }
+        Ok(bytes)
     }
 
-    fn read_chunk_in(&self, segment: &Segment, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+    /// Reads a flushed chunk and checks it against its hash.
+    fn read_chunk(&self, chunk: &ChunkRef, bytes: &mut [u8]) -> Result<(), ReadError> {
+        self.check_flushed(chunk.seq)?;
+        let place = self.in_segment_of(chunk.seq, |segment| self.place_of_chunk(segment, chunk))?;
+        let (file, offset) = place;
+        read_exact_at(&*file, bytes, offset).map_err(ReadError::Io)?;
+        if ChunkHash::of(bytes) == chunk.hash { Ok(()) } else { Err(ReadError::Content { seq: chunk.seq }) }
+    }
+
+    fn place_of_chunk(&self, segment: &Segment, chunk: &ChunkRef) -> Result<(Arc<dyn DiskFile>, u64), ReadError> {
         let (offset, prefix) = self.prefix_in(segment, chunk.seq)?;
         let start = SALT_BYTES as u64 + u64::from(chunk.offset);
         if start + u64::from(chunk.length) > u64::from(prefix.payload_length) {
             return Err(ReadError::Content { seq: chunk.seq });
         }
-        let mut bytes = vec![0; chunk.length as usize];
         let at = offset + PREFIX_BYTES as u64 + u64::from(prefix.meta_length) + start;
-        read_exact_at(&*segment.file, &mut bytes, at).map_err(ReadError::Io)?;
-        Ok(bytes.into())
+        Ok((Arc::clone(&segment.file), at))
     }
 }
 

@@ -6,15 +6,27 @@ use nexus_log::limits::CHUNK_BYTES_MAX;
 
 use super::rows::ApplyError;
 use super::{Applied, Fold, Origin};
-use crate::loads::Prior;
+use crate::loads::{NotRead, Prior};
 use crate::row::{Content, ExtentRow};
 use crate::table::{RowKey, RowRange, Table};
 
-/// Extents of `body` that can reach into `from..to`: an extent is no longer than a chunk.
+/// Extents of `body` that begin in `from..to`.
 #[must_use]
-pub fn extents_reaching(body: Body, from: u64, to: u64) -> RowRange {
-    let start = RowKey::extent(body, from.saturating_sub(CHUNK_BYTES_MAX as u64)).bytes;
-    RowRange { table: Table::Extent, start, end: RowKey::extent(body, to).bytes }
+pub fn extents_from(body: Body, from: u64, to: u64) -> RowRange {
+    RowRange { table: Table::Extent, start: RowKey::extent(body, from).bytes, end: RowKey::extent(body, to).bytes }
+}
+
+/// Where an extent of `body` begins that reaches into `at` from before: the last one there, and no longer than a chunk.
+#[must_use]
+pub fn extents_before(body: Body, at: u64) -> RowRange {
+    extents_from(body, at.saturating_sub(CHUNK_BYTES_MAX as u64 - 1), at)
+}
+
+/// The extent of `body` that reaches into `at` from before, and its offset.
+pub fn extent_reaching<P: Prior>(rows: &P, body: Body, at: u64) -> Result<Option<(u64, ExtentRow)>, NotRead<P::Miss>> {
+    let Some((key, version)) = rows.last(&extents_before(body, at)).map_err(NotRead::Miss)? else { return Ok(None) };
+    let (offset, extent) = (extent_offset(&key), ExtentRow::decode(&version.value)?);
+    Ok((offset + u64::from(extent.length) > at).then_some((offset, extent)))
 }
 
 /// File offset that an extent's key names.
@@ -64,12 +76,14 @@ impl<P: Prior> Fold<'_, P> {
 
     /// Content of a body that no file has yet.
     pub(super) fn store_unattached(&mut self, body: Body, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
-        let from = pieces.iter().map(|p| p.file_offset).min().unwrap_or(0);
-        let before = self.rows.range(&extents_reaching(body, from, u64::MAX), self.is_born_here(body))?;
-        let mut size = 0;
-        for (key, value) in before {
-            size = size.max(extent_offset(&key) + u64::from(ExtentRow::decode(&value)?.length));
-        }
+        let size = match self
+            .rows
+            .last(&extents_from(body, 0, u64::MAX), self.is_born_here(body))
+            .map_err(ApplyError::Miss)?
+        {
+            Some((key, value)) => extent_offset(&key) + u64::from(ExtentRow::decode(&value)?.length),
+            None => 0,
+        };
         self.store_pieces(body, size, pieces, foreign)
     }
 
@@ -79,23 +93,32 @@ impl<P: Prior> Fold<'_, P> {
 
     /// Puts pieces over whatever the body, which ends at `size`, has there.
     fn store_pieces(&mut self, body: Body, mut size: u64, pieces: &[Piece], foreign: &[ForeignChunk]) -> Applied<P> {
-        for piece in pieces {
-            let Some(chunk) = chunk_of(self.origin, foreign, piece) else { continue };
-            let end = piece.file_offset.saturating_add(u64::from(piece.length));
+        let placed = pieces.iter().filter_map(|piece| Some((piece, chunk_of(self.origin, foreign, piece)?)));
+        let placed: Vec<(&Piece, ChunkRef)> = placed.collect();
+        let end_of = |piece: &Piece| piece.file_offset.saturating_add(u64::from(piece.length));
+        // Pieces without a gap take the place of what was there as one.
+        for run in placed.chunk_by(|(before, _), (piece, _)| end_of(before) == piece.file_offset) {
+            let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else { continue };
+            let end = end_of(last);
             // Behind the end there is nothing to clear: adding to a file does not look through it.
-            if piece.file_offset < size {
-                self.clear(body, piece.file_offset, end)?;
+            if first.file_offset < size {
+                self.clear(body, first.file_offset, end)?;
             }
             size = size.max(end);
-            let extent = ExtentRow { length: piece.length, skip: piece.skip, chunk };
-            self.rows.put(RowKey::extent(body, piece.file_offset), extent.encode())?;
+            for (piece, chunk) in run {
+                let extent = ExtentRow { length: piece.length, skip: piece.skip, chunk: *chunk };
+                self.rows.put(RowKey::extent(body, piece.file_offset), extent.encode())?;
+            }
         }
         Ok(())
     }
 
     /// Removes `from..to` of a body, keeping what of an extent lies outside.
     fn clear(&mut self, body: Body, from: u64, to: u64) -> Applied<P> {
-        for (key, value) in self.rows.range(&extents_reaching(body, from, to), self.is_born_here(body))? {
+        let born_here = self.is_born_here(body);
+        let before = self.rows.last(&extents_before(body, from), born_here).map_err(ApplyError::Miss)?;
+        let within = self.rows.range(&extents_from(body, from, to), born_here)?;
+        for (key, value) in before.into_iter().chain(within) {
             let extent = ExtentRow::decode(&value)?;
             let start = extent_offset(&key);
             let end = start + u64::from(extent.length);
@@ -168,7 +191,8 @@ impl<P: Prior> Fold<'_, P> {
             }
             Content::Body(body) => {
                 if size < row.size {
-                    self.clear(body, size, u64::MAX)?;
+                    // Not beyond: there stands what earlier steps took away, in memory and not yet forgotten.
+                    self.clear(body, size, row.size)?;
                 }
                 Content::Body(body)
             }

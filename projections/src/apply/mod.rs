@@ -9,6 +9,8 @@ mod entries;
 mod rows;
 mod zone;
 
+use std::sync::Arc;
+
 use nexus_log::event::{Context, Event};
 use nexus_log::ids::{Body, ChunkRef, CommitTime, Inode, Seq};
 use nexus_log::limits::CHUNK_BYTES_MAX;
@@ -17,9 +19,9 @@ use nexus_log::record::{Chunk, Record};
 pub use rows::ApplyError;
 use rows::Rows;
 
-use crate::loads::Prior;
+use crate::loads::{DecodedRow, Prior, decoded};
 use crate::put::{Version, WriteSet};
-use crate::row::{ChunkRow, ClockRow, Content, DedupeRow, FileKind, InodeRow, SettingsRow, TimesRow};
+use crate::row::{ChunkRow, ClockRow, Content, DedupeRow, DentryRow, FileKind, InodeRow, SettingsRow, TimesRow};
 use crate::table::{RowKey, RowRange};
 
 /// Chunks from this size on are entered in the deduplication index.
@@ -77,6 +79,25 @@ impl<P: Prior> Prior for Fold<'_, P> {
 
     fn range(&self, range: &RowRange) -> Result<Vec<(RowKey, Version)>, P::Miss> {
         self.rows.versions(range, self.origin.seq)
+    }
+
+    fn last(&self, range: &RowRange) -> Result<Option<(RowKey, Version)>, P::Miss> {
+        self.rows.last_version(range, self.origin.seq)
+    }
+
+    fn inode(&self, inode: Inode) -> DecodedRow<Arc<InodeRow>, P::Miss> {
+        let key = RowKey::inode(inode);
+        self.rows.untouched(&key).map_or_else(|| decoded(self.get(&key)), |prior| prior.inode(inode))
+    }
+
+    fn times(&self, directory: Inode) -> DecodedRow<TimesRow, P::Miss> {
+        let key = RowKey::times(directory);
+        self.rows.untouched(&key).map_or_else(|| decoded(self.get(&key)), |prior| prior.times(directory))
+    }
+
+    fn dentry(&self, parent: Inode, name: &[u8]) -> DecodedRow<DentryRow, P::Miss> {
+        let key = RowKey::dentry(parent, name);
+        self.rows.untouched(&key).map_or_else(|| decoded(self.get(&key)), |prior| prior.dentry(parent, name))
     }
 }
 

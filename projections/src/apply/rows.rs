@@ -51,6 +51,11 @@ impl<'a, P: Prior> Rows<'a, P> {
         }
     }
 
+    /// The rows before the record, where it did not change this one.
+    pub(super) fn untouched(&self, key: &RowKey) -> Option<&'a P> {
+        (!self.changes.contains_key(key)).then_some(self.prior)
+    }
+
     pub(super) fn versions(&self, range: &RowRange, seq: Seq) -> std::result::Result<Vec<(RowKey, Version)>, P::Miss> {
         let mut rows: BTreeMap<RowKey, Version> = self.prior.range(range)?.into_iter().collect();
         let from = RowKey { table: range.table, bytes: range.start.clone() };
@@ -92,6 +97,39 @@ impl<'a, P: Prior> Rows<'a, P> {
             };
         }
         Ok(rows.into_iter().collect())
+    }
+
+    /// As [`Rows::last`], with the row's version; `seq` is the record that is being folded.
+    pub(super) fn last_version(
+        &self,
+        range: &RowRange,
+        seq: Seq,
+    ) -> std::result::Result<Option<(RowKey, Version)>, P::Miss> {
+        let Some((key, _)) = self.last(range, false)? else { return Ok(None) };
+        Ok(self.version(&key, seq)?.map(|version| (key, version)))
+    }
+
+    /// The last row of a range as it is now; see [`Prior::last`].
+    pub(super) fn last(
+        &self,
+        range: &RowRange,
+        born_here: bool,
+    ) -> std::result::Result<Option<(RowKey, Bytes)>, P::Miss> {
+        let bound = |bytes: &Bytes| RowKey { table: range.table, bytes: bytes.clone() };
+        let mut changed = self.changes.range(bound(&range.start)..bound(&range.end)).rev();
+        let changed = changed.find_map(|(key, change)| Some((key.clone(), change.value.clone()?)));
+        // Of the rows before, only one behind that can be the last.
+        let mut rest = changed.as_ref().map_or(range.clone(), |(key, _)| range.after(key));
+        if born_here {
+            return Ok(changed);
+        }
+        loop {
+            match self.prior.last(&rest)? {
+                None => return Ok(changed),
+                Some((key, version)) if !self.changes.contains_key(&key) => return Ok(Some((key, version.value))),
+                Some((key, _)) => rest.end = key.bytes,
+            }
+        }
     }
 
     pub(super) fn put(&mut self, key: RowKey, value: Vec<u8>) -> Result<(), P> {

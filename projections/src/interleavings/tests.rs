@@ -10,6 +10,7 @@ use nexus_log::ids::{Inode, Seq};
 
 use super::explorer::{SteppingStore, Task, explore, step};
 use crate::flush::{FlushOutcome, Run};
+use crate::last::stored_last;
 use crate::loads::{Load, Loaded, Loads, Missing, Prior, ReadThrough};
 use crate::put::{Put, Version, WriteSet};
 use crate::store::Store;
@@ -82,7 +83,8 @@ fn against(flush: Flush, reader: fn(&ZoneTables) -> Result<(), String>) -> Resul
             (0..2).for_each(|_| flush(&flusher));
             Ok(())
         };
-        vec![Box::new(insert) as Task, Box::new(flush) as Task, Box::new(move || reader(&read)) as Task]
+        // The reader first: what goes wrong where the others come in between is then among the first to be tried.
+        vec![Box::new(move || reader(&read)) as Task, Box::new(insert) as Task, Box::new(flush) as Task]
     })
 }
 
@@ -241,6 +243,47 @@ fn a_decision_never_sees_a_stale_load() {
         through.get(&key(b"a")).unwrap();
         through.range(&range()).unwrap();
         decides(tables, through.into_loads())
+    });
+}
+
+/// As `decides`, for the last row of the range.
+fn decides_last(tables: &ZoneTables, mut loads: Loads) -> Result<(), String> {
+    step();
+    loop {
+        let at = tables.applied();
+        match Loaded::new(tables, &loads).last(&range()) {
+            Ok(found) => return check(&found, &expected_rows(at).pop(), at),
+            Err(missing) => loads.load(tables, &missing).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn the_last_row_of_a_range_is_never_stale() {
+    assert_holds(|tables| {
+        let through = ReadThrough::new(tables);
+        through.last(&range()).unwrap();
+        decides_last(tables, through.into_loads())
+    });
+    assert_holds(|tables| {
+        let view = tables.view(Seq::MAX);
+        check(&Prior::last(&view, &range()).unwrap(), &expected_rows(view.at()).pop(), view.at())
+    });
+    assert_holds(|tables| {
+        let view = tables.view(Seq(2));
+        check(&Prior::last(&view, &range()).unwrap(), &expected_rows(Seq(2)).pop(), Seq(2))
+    });
+}
+
+#[test]
+fn stamping_the_last_row_after_it_was_looked_for_is_found() {
+    assert_found(flush, |tables| {
+        let mut loads = Loads::default();
+        let before = tables.generation.levels();
+        let content = stored_last(&tables.generation, &before, &range()).unwrap();
+        step();
+        loads.add_last(&range(), Load { stamp: tables.floor(), content });
+        decides_last(tables, loads)
     });
 }
 

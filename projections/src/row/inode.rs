@@ -105,6 +105,13 @@ const HAS_MIME: u8 = 16;
 const HAS_DEVICE: u8 = 32;
 
 impl InodeRow {
+    /// Memory that the row takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let heap = [self.name.capacity(), self.owner.capacity(), self.target.capacity(), self.mime.capacity()];
+        size_of::<InodeRow>() + heap.iter().sum::<usize>()
+    }
+
     fn flags(&self) -> u8 {
         let content = match self.content {
             Content::None => 0,

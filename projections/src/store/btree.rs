@@ -83,7 +83,8 @@ impl StoreSnapshot for Snapshot {
 
     fn range(&self, start: &[u8], end: &[u8]) -> StoreRows {
         let start = Bound::Included(Bytes::copy_from_slice(start));
-        Box::new(Range { rows: Arc::clone(&self.rows), start, end: Bytes::copy_from_slice(end) })
+        let end = Bound::Excluded(Bytes::copy_from_slice(end));
+        Box::new(Range { rows: Arc::clone(&self.rows), start, end })
     }
 }
 
@@ -91,22 +92,37 @@ impl StoreSnapshot for Snapshot {
 struct Range {
     rows: Arc<Rows>,
     start: Bound<Bytes>,
-    end: Bytes,
+    end: Bound<Bytes>,
+}
+
+impl Range {
+    /// What is left, from its start on.
+    fn rest(&self) -> impl DoubleEndedIterator<Item = (&Bytes, &Bytes)> {
+        let is_empty = match (&self.start, &self.end) {
+            (Bound::Included(start), Bound::Excluded(end)) => start >= end,
+            // A row was given and is left out: BTreeMap::range panics where both bounds leave out the same key.
+            (Bound::Excluded(start), Bound::Excluded(end)) => start >= end,
+            _ => unreachable!("the end is never given"),
+        };
+        let rest = (!is_empty).then(|| self.rows.range::<Bytes, _>((self.start.as_ref(), self.end.as_ref())));
+        rest.into_iter().flatten()
+    }
 }
 
 impl Iterator for Range {
     type Item = Result<(Bytes, Bytes), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // BTreeMap::range panics where the start is beyond the end.
-        let (Bound::Included(at) | Bound::Excluded(at)) = &self.start else { return None };
-        if *at >= self.end {
-            return None;
-        }
-        let bounds = (self.start.as_ref(), Bound::Excluded(&self.end));
-        let (key, value) = self.rows.range::<Bytes, _>(bounds).next()?;
-        let row = (key.clone(), value.clone());
+        let row = self.rest().next().map(|(key, value)| (key.clone(), value.clone()))?;
         self.start = Bound::Excluded(row.0.clone());
+        Some(Ok(row))
+    }
+}
+
+impl DoubleEndedIterator for Range {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let row = self.rest().next_back().map(|(key, value)| (key.clone(), value.clone()))?;
+        self.end = Bound::Excluded(row.0.clone());
         Some(Ok(row))
     }
 }

@@ -83,9 +83,13 @@ fn conforms(harness: &mut impl Harness) {
     assert_eq!(first.get(b"b").unwrap().unwrap(), "4");
     assert_eq!(all(&*second, "", "\u{7f}"), pairs(&[("a", "5"), ("a\0x", "2"), ("aa", "3"), ("c", "6")]));
     assert_eq!(second.get(b"b").unwrap(), None);
+    from_both_ends(&*first);
     let now = pairs(&[("a\0x", "2"), ("aa", "3"), ("c", "6")]);
     assert_eq!(all(&*store.snapshot(), "", "\u{7f}"), now);
     assert_eq!(store.get(b"a").unwrap(), None);
+    assert_eq!(store.first(b"a", b"b").unwrap().unwrap().1, "2");
+    assert_eq!(store.first(b"ab", b"c").unwrap(), None);
+    assert_eq!(store.first(b"c", b"a").unwrap(), None);
 
     // A range keeps what it reads though its snapshot is gone and runs go on.
     let mut range = first.range(b"a", b"b");
@@ -103,6 +107,21 @@ fn conforms(harness: &mut impl Harness) {
     failed_runs_leave_no_trace(harness);
     large_values_survive(harness);
     dead_rows_leave_live_ones_alone(harness);
+}
+
+/// Of "a", "a\0x", "aa" and "b".
+fn from_both_ends(snapshot: &dyn StoreSnapshot) {
+    let mut range = snapshot.range(b"a", b"b");
+    let mut keys = |back: bool| {
+        let row = if back { range.next_back() } else { range.next() };
+        row.map(|row| row.unwrap().0)
+    };
+    assert_eq!(
+        [keys(true), keys(false), keys(true), keys(false), keys(true)],
+        [Some("aa".into()), Some("a".into()), Some("a\0x".into()), None, None]
+    );
+    assert!(snapshot.range(b"b", b"a").next_back().is_none());
+    assert_eq!(snapshot.range(b"", b"b").next_back().unwrap().unwrap().1, "3");
 }
 
 fn failed_runs_leave_no_trace(harness: &mut impl Harness) {

@@ -105,6 +105,13 @@ impl Store for FjallStore {
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
+    fn first(&self, start: &[u8], end: &[u8]) -> Result<Option<(Bytes, Bytes)>, StoreError> {
+        if start >= end {
+            return Ok(None);
+        }
+        self.tables.range(start..end).next().map(row_of).transpose()
+    }
+
     fn snapshot(&self) -> Box<dyn StoreSnapshot> {
         Box::new(FjallSnapshot { snapshot: self.database.snapshot(), tables: self.tables.clone() })
     }
@@ -162,11 +169,13 @@ impl StoreSnapshot for FjallSnapshot {
         if start >= end {
             return Box::new(std::iter::empty());
         }
-        Box::new(self.snapshot.range(&self.tables, start..end).map(|guard| {
-            let (key, value) = guard.into_inner().map_err(fatal("scan rows"))?;
-            Ok((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
-        }))
+        Box::new(self.snapshot.range(&self.tables, start..end).map(row_of))
     }
+}
+
+fn row_of(guard: fjall::Guard) -> Result<(Bytes, Bytes), StoreError> {
+    let (key, value) = guard.into_inner().map_err(fatal("scan rows"))?;
+    Ok((Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value)))
 }
 
 /// Makes the filters of compactions.

@@ -26,8 +26,8 @@ pub type Prefix = [u8; PREFIX_BYTES];
 
 /// A key and its value, or the removal of what stood there.
 pub type RunRow = Result<(Vec<u8>, Option<Bytes>), StoreError>;
-/// Rows of a snapshot in the order of their keys.
-pub type StoreRows = Box<dyn Iterator<Item = Result<(Bytes, Bytes), StoreError>> + Send>;
+/// Rows of a snapshot in the order of their keys, from either end.
+pub type StoreRows = Box<dyn DoubleEndedIterator<Item = Result<(Bytes, Bytes), StoreError>> + Send>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -59,6 +59,11 @@ pub struct StorePressure {
 pub trait Store: Send + Sync {
     /// The newest value.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// The newest row at or behind `start` and before `end`.
+    fn first(&self, start: &[u8], end: &[u8]) -> Result<Option<(Bytes, Bytes)>, StoreError> {
+        self.snapshot().range(start, end).next().transpose()
+    }
 
     fn snapshot(&self) -> Box<dyn StoreSnapshot>;
 

@@ -5,6 +5,7 @@
 mod bounds;
 mod crash;
 mod damage;
+mod extents;
 mod power;
 mod space;
 mod syscalls;

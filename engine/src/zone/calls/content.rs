@@ -66,7 +66,8 @@ impl Zone {
     }
 
     /// Writes bytes at an offset of an existing file. Up to [`WRITE_BYTES_MAX`] bytes are one atomic step; more are
-    /// several, in order, and cannot be a named request.
+    /// several, in order, and cannot be a named request. So are fewer where they take the place of more than
+    /// [`EXTENTS_PER_STEP_MAX`](crate::limits::EXTENTS_PER_STEP_MAX) extents.
     pub fn write<'a>(
         &self,
         caller: &Caller,
@@ -81,18 +82,42 @@ impl Zone {
                 format!("with a request id or an expectation a write is one step of at most {WRITE_BYTES_MAX} bytes");
             return self.refuse_write(caller, target, Error::new(Reason::TooLarge, message));
         }
-        let mut at = offset;
-        let mut done: Option<Done<Inode>> = None;
+        let mut run = Run { at: offset, expect: options.expect, done: None };
         for part in parts_of(bytes) {
-            let part_done = self.write_part(caller, target, WritePosition::At(at), part, options)?;
+            self.write_in_steps(caller, target, part, options.durability, &mut run)?;
+        }
+        Ok(run.done.expect("there is at least one part"))
+    }
+
+    /// A part of a write: one record, but where it takes the place of very many extents.
+    fn write_in_steps(
+        &self,
+        caller: &Caller,
+        target: Target<'_>,
+        mut bytes: &[u8],
+        durability: Durability,
+        run: &mut Run,
+    ) -> Result<()> {
+        let steps = self.inner.write_steps(target, run.at, bytes.len() as u64)?;
+        if steps.len() > 1 && caller.request_key().is_some() {
+            let message = "the write takes the place of too many extents to be one step, as a request with an id must be; \
+                           put the whole content";
+            return self.refuse_write(caller, target, Error::new(Reason::TooLarge, message));
+        }
+        for step in steps {
+            let (part, rest) = bytes.split_at(step as usize);
+            // The last step waits for those before it. What was expected was so when the first was taken.
+            let durability = if rest.is_empty() { durability } else { Durability::Accepted };
+            let options = CallOptions { durability, expect: std::mem::take(&mut run.expect) };
+            let done = self.write_part(caller, target, WritePosition::At(run.at), part, options)?;
+            (bytes, run.at) = (rest, run.at.saturating_add(step));
             // Where the zone was opened anew in between, the parts before may be lost.
-            if let Some(before) = done.take().filter(|before| !part_done.same_life(before)) {
+            if let Some(before) = run.done.take().filter(|before| !done.same_life(before)) {
                 before.wait_durable()?;
             }
-            done = Some(part_done);
-            at = at.saturating_add(part.len() as u64);
+            run.done = Some(done);
         }
-        Ok(done.expect("there is at least one part"))
+        Ok(())
     }
 
     /// Writes bytes at the end of an existing file, wherever it is by then. At most [`WRITE_BYTES_MAX`] bytes.
@@ -241,6 +266,13 @@ impl Zone {
         let expect = Expect { version: options.expect.version.or(Some(stat.version)), ..options.expect };
         self.inner.request(authorized, caller, &rewrite, payload.as_ref(), CallOptions { expect, ..options })
     }
+}
+
+/// How far a write of several records is.
+struct Run {
+    at: u64,
+    expect: Expect,
+    done: Option<Done<Inode>>,
 }
 
 /// The parts of a write, each one step; an empty write is one empty part.

@@ -1,6 +1,7 @@
 //! Random write sets, flushes, reopenings and losses against a naive model, over both stores.
 
 mod cases;
+mod listings;
 mod model;
 mod threads;
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use model::Model;
 use nexus_log::ids::{Inode, Seq};
 use nexus_projections::flush::FlushOutcome;
+use nexus_projections::loads::{Loaded, Prior, ReadThrough};
 use nexus_projections::put::Version;
 use nexus_projections::store::{BTreeStore, FjallOptions, FjallStore, Store};
 use nexus_projections::table::{RowKey, RowRange, Table};
@@ -91,7 +93,27 @@ fn assert_equal(tables: &ZoneTables, model: &Model, positions: impl Iterator<Ite
             let rows: Vec<_> = view.scan(&range).collect::<Result<_, _>>().unwrap();
             assert_eq!(rows, model.scan(&range, at), "{range:?} at {at}");
         }
+        for range in ranges_of_ids() {
+            assert_eq!(view.last(&range).unwrap(), model.scan(&range, at).pop(), "last of {range:?} at {at}");
+        }
     }
+    let through = ReadThrough::new(tables);
+    for range in ranges_of_ids() {
+        let last = model.scan(&range, model.last()).pop();
+        assert_eq!(through.last(&range).unwrap(), last, "last of {range:?}");
+    }
+    let loads = through.into_loads();
+    for range in ranges_of_ids() {
+        let last = model.scan(&range, model.last()).pop();
+        assert_eq!(Loaded::new(tables, &loads).last(&range).unwrap(), last, "loaded last of {range:?}");
+    }
+}
+
+/// Of a table whose keys are of one length.
+fn ranges_of_ids() -> Vec<RowRange> {
+    let key = |id: u64| RowKey::inode(Inode(id)).bytes;
+    let bounds = [(0, 1), (0, 2), (0, 256), (0, 257), (1, 2), (2, 256), (2, 300), (3, 4)];
+    bounds.map(|(start, end)| RowRange { table: Table::Inode, start: key(start), end: key(end) }).into()
 }
 
 /// Runs the steps in the zone of `slot` and compares every position, on the way the last few.

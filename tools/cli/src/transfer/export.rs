@@ -294,14 +294,14 @@ impl Exporter<'_, '_> {
     fn symlink(&mut self, place: &Place<'_>, stat: &Stat, below: &[u8]) -> Exported<bool> {
         if let Some(old) = &place.old
             && old.kind == Kind::Symlink
-            && host::read_link(place.dir, place.name)? == stat.target
+            && host::read_link(place.dir, place.name)? == stat.target()
         {
             let changed = self.fix(place, stat, below)?;
             self.count_fixed(changed);
             return Ok(false);
         }
         self.make_room(place)?;
-        host::make_symlink(&stat.target, place.dir, place.name)?;
+        host::make_symlink(stat.target(), place.dir, place.name)?;
         let old = Some(host::meta_at(place.dir, place.name)?);
         self.fix(&Place { old, ..*place }, stat, below)?;
         self.report.symlinks += 1;

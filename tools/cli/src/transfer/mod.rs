@@ -235,7 +235,7 @@ fn normalized(path: &[u8]) -> Result<Vec<u8>, TransferError> {
 
 /// What a fifo, socket or device of the zone is.
 fn node_kind(stat: &nexus_engine::Stat) -> Option<NodeKind> {
-    let (major, minor) = ((stat.device >> 32) as u32, stat.device as u32);
+    let (major, minor) = ((stat.device() >> 32) as u32, stat.device() as u32);
     match stat.kind {
         FileKind::Fifo => Some(NodeKind::Fifo),
         FileKind::Socket => Some(NodeKind::Socket),

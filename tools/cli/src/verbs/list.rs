@@ -139,7 +139,7 @@ fn long_line(name: &[u8], stat: &Stat, out: &mut Out) -> Result<()> {
         stat.gid,
         local_seconds(stat.mtime),
     );
-    let arrow = if stat.kind == FileKind::Link { format!(" -> {}", shown(&stat.target)) } else { String::new() };
+    let arrow = if stat.kind == FileKind::Link { format!(" -> {}", shown(stat.target())) } else { String::new() };
     out.named_line(before, name, arrow)
 }
 
@@ -158,12 +158,12 @@ fn stat_object(stat: &Stat) -> Object {
         .with("ctime", rfc3339_signed(stat.ctime))
         .with("atime", rfc3339_signed(stat.atime))
         .with("birth", rfc3339_signed(stat.birth))
-        .with("owner_agent", stat.owner.as_str())
-        .with("mime", stat.mime.as_str())
+        .with("owner_agent", stat.owner())
+        .with("mime", stat.mime())
         .with("parent", stat.parent.0)
         .with("changed_seq", stat.changed.0);
     if stat.kind == FileKind::Link {
-        object.set_bytes("target", &stat.target);
+        object.set_bytes("target", stat.target());
     }
     if let Some((major, minor)) = device(stat) {
         object.set("device", Object::new().with("major", major).with("minor", minor));
@@ -173,7 +173,7 @@ fn stat_object(stat: &Stat) -> Object {
 
 /// Major and minor number of a device.
 fn device(stat: &Stat) -> Option<(u64, u64)> {
-    stat.kind.is_device().then_some((stat.device >> 32, stat.device & u64::from(u32::MAX)))
+    stat.kind.is_device().then_some((stat.device() >> 32, stat.device() & u64::from(u32::MAX)))
 }
 
 pub(super) fn stat(args: &StatArgs, session: &mut Session) -> Result<()> {
@@ -209,11 +209,11 @@ fn described(path: &ZonePath, stat: &Stat) -> Vec<(&'static str, String)> {
         ("changed", rfc3339_signed(stat.ctime)),
         ("accessed", rfc3339_signed(stat.atime)),
         ("born", rfc3339_signed(stat.birth)),
-        ("agent", shown(stat.owner.as_bytes())),
+        ("agent", shown(stat.owner().as_bytes())),
         ("version", format!("{}, since record {}", stat.version, stat.changed)),
     ];
     if stat.kind == FileKind::Link {
-        lines.push(("target", shown(&stat.target)));
+        lines.push(("target", shown(stat.target())));
     }
     if let Some((major, minor)) = device(stat) {
         lines.push(("device", format!("{major}, {minor}")));
@@ -221,8 +221,8 @@ fn described(path: &ZonePath, stat: &Stat) -> Vec<(&'static str, String)> {
     if let Some(id) = stat.content_id {
         lines.push(("content id", hex(&id.0)));
     }
-    if !stat.mime.is_empty() {
-        lines.push(("media type", shown(stat.mime.as_bytes())));
+    if !stat.mime().is_empty() {
+        lines.push(("media type", shown(stat.mime().as_bytes())));
     }
     lines
 }

@@ -337,7 +337,7 @@ impl<'z, 'p> Applier<'z, 'p> {
         let ReadContext { zone, caller, .. } = self.context;
         let path = self.path(below);
         if let Some(old) = &step.old {
-            if old.stat.kind == FileKind::Link && old.stat.target == step.target {
+            if old.stat.kind == FileKind::Link && old.stat.target() == step.target {
                 return self.fix(&path, old, &step.meta, &step.xattrs, false);
             }
             self.remove(&path, old.stat.inode, old.stat.kind)?;
