@@ -2,8 +2,8 @@
 //! and what leaves is seen.
 //!
 //! Verdicts on directories are kept from record to record: they change only with a rename of the directory or of one
-//! above it. Whoever has a verdict here has every directory above it here too, up to the watched one or the root; so a
-//! rename of a directory without a verdict changes none.
+//! above it, and end with the directory. Whoever has a verdict here has every directory above it here too, up to the
+//! watched one or the root; so a rename of a directory without a verdict changes none.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ impl Subtree {
     /// also those of which no event is asked about.
     pub(super) fn keep(&mut self, zone: &Zone, record: &Record, indexes: Vec<u16>) -> Result<Vec<u16>> {
         if indexes.is_empty() {
-            self.forget_what_moves(record);
+            self.forget_what_changes(record);
             return Ok(indexes);
         }
         let names = record.events.iter().flat_map(|event| About::of(event).names).collect();
@@ -82,7 +82,7 @@ impl Subtree {
         every.dedup();
         for side in [Side::Before, Side::After] {
             if side == Side::After {
-                self.forget_what_moves(record);
+                self.forget_what_changes(record);
             }
             for inode in &every {
                 if !verdicts.get(inode).is_some_and(|below| *below) {
@@ -96,13 +96,19 @@ impl Subtree {
         Ok(asked.into_iter().filter(|(_, inodes)| below(inodes)).map(|(index, _)| index).collect())
     }
 
-    fn forget_what_moves(&mut self, record: &Record) {
-        let moves = |event: &Event| match event {
-            Event::Renamed(e) => self.known.contains_key(&Inode(e.inode)),
-            _ => false,
-        };
-        if record.events.iter().any(moves) {
-            self.known.clear();
+    fn forget_what_changes(&mut self, record: &Record) {
+        for event in &record.events {
+            match event {
+                Event::Renamed(e) => {
+                    if self.known.contains_key(&Inode(e.inode)) {
+                        self.known.clear();
+                    }
+                    self.known.remove(&Inode(e.replaced));
+                }
+                // It was empty, so nothing known hangs on it; a refusal may still name it.
+                Event::DirectoryRemoved(e) => drop(self.known.remove(&Inode(e.inode))),
+                _ => {}
+            }
         }
     }
 

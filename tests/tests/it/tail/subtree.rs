@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_engine::watch::{Filter, Scope, TailFrom};
-use nexus_engine::{Durability, NewFile};
+use nexus_engine::{Durability, Entry, NewFile};
 use nexus_log::env::Env;
 use nexus_log::event::Event;
 use nexus_log::ids::{Inode, Seq};
@@ -16,7 +16,7 @@ use nexus_tests::model::replay::Replay;
 use nexus_tests::op::{Name, Op};
 use nexus_tests::rig::{Rig, Tables, manual};
 
-use super::{DIR, drain, event, tail};
+use super::{DIR, drain, event, last, me, seqs, tail, zone_on};
 
 /// All that an event names.
 fn named(event: &Event) -> Vec<u64> {
@@ -157,4 +157,32 @@ fn a_tail_of_an_inode_tells_what_names_it() {
         let filter = Filter { scope: Scope::Inode(Inode(inode)), ..Filter::default() };
         assert_eq!(super::seqs(&mut tail(&rig.zone, TailFrom::Beginning, filter)), seqs, "inode {inode}");
     }
+}
+
+/// A refusal may name a directory that is gone by then. A tail that knew it must not tell more than one that begins there.
+#[test]
+fn a_directory_that_is_gone_is_below_nothing_whoever_remembers_it() {
+    let (env, _, _) = Env::simulated(78);
+    let (zone, me) = (zone_on(&env), me());
+    let agent = Some(String::from("me"));
+    let filter = Filter { scope: Scope::Subtree(Inode::ROOT), agent, ..Filter::default() };
+    let another = nexus_engine::Caller::agent("another").unwrap();
+    let durable = Durability::Durable;
+    let make = |path: &str| zone.mkdir(&me, path, &NewFile::default(), true, durable).unwrap().reply.inode;
+    make("/other");
+    let (removed, replaced) = (make("/removed"), make("/replaced"));
+    // It knows the two, and not the one that moves: that would make it forget.
+    let mut knows = tail(&zone, TailFrom::Seq(last(&zone).prev()), filter.clone());
+    assert_eq!(seqs(&mut knows).len(), 2);
+    zone.rmdir(&another, "/removed", durable).unwrap();
+    zone.rename(&another, "/other", "/replaced", false, durable).unwrap();
+    let gone = last(&zone);
+    let refused = |inode| zone.unlink(&me, Entry::In(inode, b"x"), durable).unwrap_err();
+    for inode in [removed, replaced] {
+        assert_eq!(refused(inode).kind, nexus_log::event::Reason::NotFound);
+    }
+    zone.log().flush().unwrap();
+    assert_eq!(last(&zone).0, gone.0 + 2, "each refusal is a record");
+    assert!(seqs(&mut knows).is_empty());
+    assert!(seqs(&mut tail(&zone, TailFrom::Seq(gone.next()), filter)).is_empty());
 }
