@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nexus_log::env::Env;
-use nexus_log::event::{Context, Event, FileContent, FileCreated, Outcome, Piece, Renamed, Written};
+use nexus_log::event::{About, Context, Event, FileContent, FileCreated, Outcome, Piece, Renamed, Written};
 use nexus_log::filter::Filter;
 use nexus_log::ids::{CommitTime, Incarnation, Inode, Seq, Term, ZoneId, ZoneIdentity};
 use nexus_log::log::{Direction, Log, LogOptions};
@@ -38,7 +38,7 @@ fn event(seq: u64) -> Event {
         return Written { inode: WATCHED, path: path("watched"), length, content, ..Written::default() }.into();
     }
     let name = format!("file-{seq}");
-    let (inode, parent) = (seq << 16, (2 + seq % 1000) << 16);
+    let (inode, parent) = (seq << 16, ((2 + seq % 1000) << 16) | 1);
     let (path, name) = (path(&name), name.into_bytes());
     FileCreated { inode, parent, name, path, mode: 0o644, content, ..FileCreated::default() }.into()
 }
@@ -72,13 +72,13 @@ fn hash(seq: u64) -> nexus_log::ids::ChunkHash {
 fn ask(log: &Log, filter: &Filter, direction: Direction, limit: usize) -> (usize, Duration) {
     let start = Instant::now();
     let found = log.history(filter.clone(), Seq::ZERO..Seq::MAX, direction).take(limit);
-    let count = found.map(|record| record.unwrap()).count();
+    let count = found.inspect(|record| assert!(record.is_ok(), "{record:?}")).count();
     (count, start.elapsed())
 }
 
 fn report(log: &Log, when: &str) {
     let file = Filter { inodes: Some(BTreeSet::from([Inode(WATCHED)])), ..Filter::default() };
-    let fresh = Filter { inodes: Some(BTreeSet::from([Inode(log.flushed().0 / 2 << 16)])), ..Filter::default() };
+    let fresh = Filter { inodes: Some(BTreeSet::from([Inode((log.flushed().0 / 2 + 1) << 16)])), ..Filter::default() };
     let actor = Filter { agent: Some("watcher".into()), ..Filter::default() };
     let refused = Filter { outcome: Some(Outcome::Refused), ..Filter::default() };
     let busy = Filter { agent: Some("alice".into()), ..Filter::default() };
@@ -98,12 +98,31 @@ fn report(log: &Log, when: &str) {
     }
 }
 
+/// What a write pays for being found later, but for a few pushes.
+fn report_cost() {
+    let context = Context { agent: "alice".into(), user: "ann".into(), session: "s-17".into(), ..Context::default() };
+    let events = [event(4711)];
+    let (rounds, start) = (1_000_000, Instant::now());
+    for _ in 0..rounds {
+        std::hint::black_box(About::of(std::hint::black_box(&context), std::hint::black_box(&events)));
+    }
+    println!("what a record is about: {:.0} ns", start.elapsed().as_nanos() as f64 / f64::from(rounds));
+    let (rounds, start) = (200_000, Instant::now());
+    let random = Env::real().random;
+    for seq in 1..=rounds {
+        let position = (Seq(seq), Term(1), CommitTime(seq));
+        std::hint::black_box(Draft::new(&*random, position, &context, &events, None));
+    }
+    println!("a whole draft of it: {:.0} ns", start.elapsed().as_nanos() as f64 / rounds as f64);
+}
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let dir = args.next().expect("the directory to make the log in");
     let records = args.next().map_or(1_000_000, |text| text.parse().expect("how many records"));
     let (env, dir) = (Env::real(), Path::new(&dir));
     env.disk.create_dir_all(dir).unwrap();
+    report_cost();
     let start = Instant::now();
     let log = Log::create(&env, dir, IDENTITY, Seq::FIRST, LogOptions::default()).unwrap();
     fill(&log, &env, records);

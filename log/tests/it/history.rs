@@ -163,7 +163,7 @@ fn random_history(seed: u64) {
 
 #[test]
 fn the_indexed_answer_is_that_of_looking_at_every_record() {
-    for seed in 0..if long() { 5_000 } else { 150 } {
+    for seed in 0..if long() { 5_000 } else { 80 } {
         random_history(seed);
     }
 }
