@@ -171,4 +171,6 @@ fn a_zone_opened_anew_has_the_same_history() {
     assert_eq!(told(&zone, &of("/b")), before);
     assert_eq!(told(&zone, &of("/a")), before);
     assert_eq!(before, ["file_created /a", "renamed /b"]);
+    // The record that made the root names no inode.
+    assert_eq!(told(&zone, &of("/")), ["zone_created /", "file_created /a", "renamed /b"]);
 }

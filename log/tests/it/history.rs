@@ -295,6 +295,13 @@ fn a_sidecar_of_another_copy_of_the_log_hides_nothing() {
             disk.overwrite(&sidecar_path(first), &other.read(&sidecar_path(first)).unwrap()).unwrap();
         }
         let log = open(&disk, Proofs::default(), options).unwrap().log;
+        for inode in [1, 2, 3].map(Inode) {
+            let filter = Filter { inodes: Some(BTreeSet::from([inode])), ..Filter::default() };
+            let found = log.history(filter.clone(), Seq::ZERO..Seq::MAX, Direction::Forward);
+            let found: Vec<Record> = found.collect::<Result<_, _>>().unwrap();
+            assert!(found.iter().eq(given.iter().filter(|r| filter.wants(r))), "{lengths:?} inode {inode}");
+            assert_eq!(found.len(), 4);
+        }
         answers_are_right(&log, &given, &mut SplitMix64::new(5), 60);
     }
 }
