@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nexus_log::env::{Disk, MemoryDisk, SeededRandom, SplitMix64};
 use nexus_log::event::{
     Context, Event, FileCreated, Kind, OrphansReleased, Outcome, RefusalCount, RefusalsCounted, Refused, Renamed,
-    Unlinked, Written,
+    Unlinked, Written, ZoneCreated,
 };
 use nexus_log::filter::Filter;
 use nexus_log::ids::{Inode, Seq};
@@ -304,6 +304,23 @@ fn a_sidecar_of_another_copy_of_the_log_hides_nothing() {
         }
         answers_are_right(&log, &given, &mut SplitMix64::new(5), 60);
     }
+}
+
+/// The event that makes the root names no inode, so its bytes need not be in the record.
+#[test]
+fn the_root_is_found_in_a_record_that_does_not_hold_its_number() {
+    let disk = MemoryDisk::new();
+    let options = options(1 << 20, 0);
+    let log = create(&disk, options);
+    let created = ZoneCreated { name: "a-long-name-of-a-zone".into(), mode: !0, uid: !0, gid: !0 };
+    let mut made = Made::of(Seq(1), vec![created.into()], vec![]);
+    let (generation, process, trace_id) = (!0, !0, Some([0xff; 16]));
+    made.record.context = Context { generation, process, trace_id, ..made.record.context };
+    log.append(made.draft(&SeededRandom::new(1))).unwrap();
+    log.close().unwrap();
+    let log = open(&disk, Proofs::default(), options).unwrap().log;
+    let filter = Filter { inodes: Some(BTreeSet::from([Inode::ROOT])), ..Filter::default() };
+    assert_eq!(log.history(filter, Seq::ZERO..Seq::MAX, Direction::Forward).count(), 1);
 }
 
 #[test]
