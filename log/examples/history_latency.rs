@@ -4,14 +4,12 @@
 //! 1,000,000, 260 bytes of content each) in DIR, which must not exist, with a file that is written and renamed now and
 //! then, by an agent of its own. Asked is on the open log, and on the log opened anew.
 #![expect(clippy::unwrap_used, reason = "a program for measuring stops at the first surprise")]
-#![expect(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use nexus_log::env::Env;
-use nexus_log::event::{Context, Event, FileContent, FileCreated, Outcome, Piece, Renamed, Written};
+use nexus_log::event::{About, Context, Event, FileContent, FileCreated, Outcome, Piece, Renamed, Written};
 use nexus_log::filter::Filter;
 use nexus_log::ids::{CommitTime, Incarnation, Inode, Seq, Term, ZoneId, ZoneIdentity};
 use nexus_log::log::{Direction, Log, LogOptions};
@@ -23,6 +21,10 @@ const WATCHED: u64 = 77 << 16;
 /// Between two events of the watched file.
 const EVERY: u64 = 50_000;
 const CONTENT_BYTES: usize = 260;
+
+fn now_ns() -> u64 {
+    Env::real().clock.boot_ns()
+}
 
 fn event(seq: u64) -> Event {
     let path = |name: &str| format!("/data/dir-{}/{name}", seq % 1000).into_bytes();
@@ -38,7 +40,7 @@ fn event(seq: u64) -> Event {
         return Written { inode: WATCHED, path: path("watched"), length, content, ..Written::default() }.into();
     }
     let name = format!("file-{seq}");
-    let (inode, parent) = (seq << 16, (2 + seq % 1000) << 16);
+    let (inode, parent) = (seq << 16, ((2 + seq % 1000) << 16) | 1);
     let (path, name) = (path(&name), name.into_bytes());
     FileCreated { inode, parent, name, path, mode: 0o644, content, ..FileCreated::default() }.into()
 }
@@ -69,16 +71,16 @@ fn hash(seq: u64) -> nexus_log::ids::ChunkHash {
     nexus_log::ids::ChunkHash(hash)
 }
 
-fn ask(log: &Log, filter: &Filter, direction: Direction, limit: usize) -> (usize, Duration) {
-    let start = Instant::now();
+fn ask(log: &Log, filter: &Filter, direction: Direction, limit: usize) -> (usize, u64) {
+    let start = now_ns();
     let found = log.history(filter.clone(), Seq::ZERO..Seq::MAX, direction).take(limit);
-    let count = found.map(|record| record.unwrap()).count();
-    (count, start.elapsed())
+    let count = found.inspect(|record| assert!(record.is_ok(), "{record:?}")).count();
+    (count, now_ns() - start)
 }
 
 fn report(log: &Log, when: &str) {
     let file = Filter { inodes: Some(BTreeSet::from([Inode(WATCHED)])), ..Filter::default() };
-    let fresh = Filter { inodes: Some(BTreeSet::from([Inode(log.flushed().0 / 2 << 16)])), ..Filter::default() };
+    let fresh = Filter { inodes: Some(BTreeSet::from([Inode((log.flushed().0 / 2 + 1) << 16)])), ..Filter::default() };
     let actor = Filter { agent: Some("watcher".into()), ..Filter::default() };
     let refused = Filter { outcome: Some(Outcome::Refused), ..Filter::default() };
     let busy = Filter { agent: Some("alice".into()), ..Filter::default() };
@@ -94,8 +96,26 @@ fn report(log: &Log, when: &str) {
     ];
     for (what, filter, direction, limit) in questions {
         let (count, took) = ask(log, filter, direction, limit);
-        println!("{when:<12} {what:<30} {count:>7} records {:>10.3} ms", took.as_secs_f64() * 1000.0);
+        println!("{when:<12} {what:<30} {count:>7} records {:>10.3} ms", took as f64 / 1e6);
     }
+}
+
+/// What a write pays for being found later, but for a few pushes.
+fn report_cost() {
+    let context = Context { agent: "alice".into(), user: "ann".into(), session: "s-17".into(), ..Context::default() };
+    let events = [event(4711)];
+    let (rounds, start) = (1_000_000, now_ns());
+    for _ in 0..rounds {
+        std::hint::black_box(About::of(std::hint::black_box(&context), std::hint::black_box(&events)));
+    }
+    println!("what a record is about: {:.0} ns", (now_ns() - start) as f64 / f64::from(rounds));
+    let (rounds, start) = (200_000, now_ns());
+    let random = Env::real().random;
+    for seq in 1..=rounds {
+        let position = (Seq(seq), Term(1), CommitTime(seq));
+        std::hint::black_box(Draft::new(&*random, position, &context, &events, None));
+    }
+    println!("a whole draft of it: {:.0} ns", (now_ns() - start) as f64 / rounds as f64);
 }
 
 fn main() {
@@ -104,17 +124,18 @@ fn main() {
     let records = args.next().map_or(1_000_000, |text| text.parse().expect("how many records"));
     let (env, dir) = (Env::real(), Path::new(&dir));
     env.disk.create_dir_all(dir).unwrap();
-    let start = Instant::now();
+    report_cost();
+    let start = now_ns();
     let log = Log::create(&env, dir, IDENTITY, Seq::FIRST, LogOptions::default()).unwrap();
     fill(&log, &env, records);
-    println!("{records} records in {:.1} s", start.elapsed().as_secs_f64());
-    let start = Instant::now();
+    println!("{records} records in {:.1} s", (now_ns() - start) as f64 / 1e9);
+    let start = now_ns();
     log.close().unwrap();
-    println!("sealing what was left took {:.1} s", start.elapsed().as_secs_f64());
+    println!("sealing what was left took {:.1} s", (now_ns() - start) as f64 / 1e9);
     report(&log, "open log");
     drop(log);
-    let start = Instant::now();
+    let start = now_ns();
     let log = Log::open(&env, dir, IDENTITY, Seq::FIRST, Proofs::default(), LogOptions::default()).unwrap().log;
-    println!("opened in {:.3} ms", start.elapsed().as_secs_f64() * 1000.0);
+    println!("opened in {:.3} ms", (now_ns() - start) as f64 / 1e6);
     report(&log, "opened anew");
 }

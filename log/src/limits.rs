@@ -42,6 +42,8 @@ pub const VERIFY_FINDINGS_MAX: usize = 1000;
 pub const HISTORY_SCAN_BYTES: usize = 16 << 10;
 /// Read at once where history looks at one record: most metas with their prefix are within it.
 pub const HISTORY_RECORD_BYTES: usize = 1 << 10;
+/// Inodes whose bytes history searches for in metas that no index covers; for more it decodes them all.
+pub const HISTORY_SEARCH_INODES_MAX: usize = 8;
 /// Segment files held open for reading.
 pub const OPEN_SEGMENTS_MAX: usize = 128;
 /// Tails of one log; more are told that it is busy.

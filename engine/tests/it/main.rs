@@ -5,6 +5,7 @@ mod access;
 mod copies;
 mod directory;
 mod find;
+mod history;
 mod ledger;
 mod refusals;
 mod requests;

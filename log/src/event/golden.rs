@@ -294,6 +294,20 @@ fn there_is_one_sample_for_every_pair() {
     assert!(declared.iter().all(|(kind, _)| numbers.insert(*kind)), "a kind's number is given twice");
 }
 
+/// History passes by metas without the bytes of the inode that it looks for (`log::meta`).
+#[test]
+fn an_event_holds_every_inode_that_it_is_about_as_eight_bytes() {
+    // It is the zone's first record, which is looked at whatever it holds.
+    for event in samples().into_iter().filter(|event| !matches!(event, Event::ZoneCreated(_))) {
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes);
+        event.for_each_inode(|inode| {
+            let held = bytes.windows(8).any(|window| window == inode.0.to_le_bytes());
+            assert!(held, "{}: inode {inode}", event.name());
+        });
+    }
+}
+
 /// Bytes are hashed: nothing of the memory they were written over, nor of where they stand, may show in them.
 #[test]
 fn encoded_bytes_depend_on_the_value_alone() {

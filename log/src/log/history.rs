@@ -22,6 +22,7 @@ use super::segments::{Index, Segment};
 use super::{Log, ReadError, Shared};
 use crate::filter::Filter;
 use crate::ids::Seq;
+use crate::limits::HISTORY_SEARCH_INODES_MAX;
 use crate::record::Record;
 use crate::sidecar::{Sidecar, SidecarError};
 
@@ -232,14 +233,22 @@ impl Shared {
 
     fn find_in_memory(&self, segment: &Segment, wanted: &Wanted) -> Result<RoaringBitmap, ReadError> {
         let Index::Memory(index) = &segment.index else { unreachable!("asked of a segment without a sidecar") };
-        self.mark_earlier(segment)?;
         let scan_all = |step: &mut dyn FnMut(&mut Scan, &mut RoaringBitmap) -> bool| {
             let (mut scan, mut found) = (Scan::default(), RoaringBitmap::new());
             while !step(&mut scan, &mut found) {}
             found
         };
         let earlier = |marks: &Marks| scan_all(&mut |scan, found| marks.find(wanted, scan, found));
-        let found = segment.earlier.get().map_or_else(RoaringBitmap::new, earlier);
+        let found = match (segment.earlier.get(), wanted.inodes.as_deref()) {
+            (Some(marks), _) => earlier(marks),
+            (None, Some(inodes)) if inodes.len() <= HISTORY_SEARCH_INODES_MAX => {
+                self.earlier_holding(segment, inodes)?
+            }
+            (None, _) => {
+                self.mark_earlier(segment)?;
+                segment.earlier.get().map_or_else(RoaringBitmap::new, earlier)
+            }
+        };
         let unmarked = index.read().unmarked;
         // The lock is taken for each step: whoever writes waits for one of them at most.
         let live = scan_all(&mut |scan, found| index.read().marks.find(wanted, scan, found));

@@ -4,7 +4,7 @@
 //! shares with many others (who acted, which kinds of event) is one number. A question scans: a segment is bounded,
 //! and a million numbers take a fraction of a millisecond.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
@@ -41,7 +41,7 @@ pub(super) struct Marks {
     /// One per record: its terms, as an index into `classes`.
     class_of: Vec<u32>,
     classes: Vec<Box<[Term]>>,
-    by_terms: HashMap<Box<[Term]>, u32>,
+    by_terms: BTreeMap<Box<[Term]>, u32>,
 }
 
 /// How far a scan has come.

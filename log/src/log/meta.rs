@@ -1,9 +1,12 @@
 //! Reading records for history: prefix and meta, checked; payloads are passed by.
 
+use memchr::memmem::Finder;
+use roaring::RoaringBitmap;
+
 use super::segments::{Index, Segment};
 use super::{Log, ReadError, Shared};
 use crate::cursor::{BadRecord, Window};
-use crate::ids::Seq;
+use crate::ids::{Inode, Seq};
 use crate::limits::{HISTORY_RECORD_BYTES, HISTORY_SCAN_BYTES};
 use crate::record::{BadBody, BadPrefix, Expected, PREFIX_BYTES, Prefix, Record, decode_meta};
 
@@ -34,6 +37,17 @@ impl MetaReader {
 
     /// The record `seq`, which is flushed and in `segment`.
     pub(super) fn read(&mut self, shared: &Shared, segment: &Segment, seq: Seq) -> Result<Record, ReadError> {
+        self.read_with(shared, segment, seq, decode_meta)
+    }
+
+    /// What `see` makes of the prefix and the meta of a record, which were checked.
+    fn read_with<T>(
+        &mut self,
+        shared: &Shared,
+        segment: &Segment,
+        seq: Seq,
+        see: impl FnOnce(&Prefix, &[u8]) -> Result<T, BadBody>,
+    ) -> Result<T, ReadError> {
         let first = segment.header.first;
         if self.segment != first {
             // A window of another file says nothing of this one.
@@ -57,9 +71,9 @@ impl MetaReader {
         if crc32fast::hash(meta) != prefix.meta_crc {
             return Err(damage(BadBody::MetaCrc.into()));
         }
-        let record = decode_meta(&prefix, meta).map_err(|why| damage(why.into()))?;
+        let seen = see(&prefix, meta).map_err(|why| damage(why.into()))?;
         self.last = Some(Last { seq, end: offset + prefix.record_bytes() as u64, crc: prefix.crc });
-        Ok(record)
+        Ok(seen)
     }
 }
 
@@ -88,5 +102,28 @@ impl Shared {
         // Somebody else may have been faster, with the same.
         let _ = segment.earlier.set(marks);
         Ok(())
+    }
+
+    /// Numbers of the records that were there before the log was opened and may be about one of `inodes`: a meta holds
+    /// every inode that it is about as eight bytes, least first, so one without those bytes need not be decoded. That
+    /// takes a small part of what [`Shared::mark_earlier`] does.
+    pub(super) fn earlier_holding(&self, segment: &Segment, inodes: &[Inode]) -> Result<RoaringBitmap, ReadError> {
+        let Index::Memory(index) = &segment.index else { return Ok(RoaringBitmap::new()) };
+        let unmarked = index.read().unmarked;
+        let patterns: Vec<[u8; 8]> = inodes.iter().map(|inode| inode.0.to_le_bytes()).collect();
+        let finders: Vec<Finder<'_>> = patterns.iter().map(Finder::new).collect();
+        let mut reader = MetaReader::new();
+        let mut found = RoaringBitmap::new();
+        for number in 0..unmarked {
+            let seq = Seq(segment.header.first.0 + u64::from(number));
+            let holds = |_: &Prefix, meta: &[u8]| {
+                // A root is born with the zone, and the event that says so names no inode.
+                Ok(seq == self.first || finders.iter().any(|finder| finder.find(meta).is_some()))
+            };
+            if reader.read_with(self, segment, seq, holds)? {
+                found.insert(number);
+            }
+        }
+        Ok(found)
     }
 }

@@ -152,7 +152,7 @@ fn filter_places(inode: Inode, blocks: u32) -> (u32, impl Iterator<Item = usize>
     let hash = mixed(inode.0.wrapping_add(0x9e37_79b9_7f4a_7c15));
     let bits = mixed(hash.wrapping_add(0x9e37_79b9_7f4a_7c15));
     let block = ((hash >> 32) * u64::from(blocks)) >> 32;
-    let places = (0..FILTER_HASHES).map(move |i| (((bits >> (9 * i)) & 0x1ff) * FILTER_BITS >> 9) as usize);
+    let places = (0..FILTER_HASHES).map(move |i| ((((bits >> (9 * i)) & 0x1ff) * FILTER_BITS) >> 9) as usize);
     (block as u32, places)
 }
 

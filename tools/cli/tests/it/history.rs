@@ -119,3 +119,20 @@ fn a_time_that_the_log_shows_is_the_time_of_its_record() {
     let time = format!("{} {}", shown[1], shown[2]);
     assert_eq!(rig.run(["cat", "/a", "--at", &time]).ok(), "one");
 }
+
+#[test]
+fn kinds_outcomes_and_requests_are_chosen() {
+    let rig = Rig::new();
+    rig.nexus("touch /a --request-id r-1").ok();
+    rig.nexus("mv /a /b --request-id r-2").ok();
+    rig.nexus("rmdir /missing").fails(1);
+    assert_eq!(log(&rig, "--kind renamed,file_created"), ["file_created /a", "renamed /b"]);
+    assert_eq!(log(&rig, "--kind renamed"), ["renamed /b"]);
+    assert_eq!(log(&rig, "--outcome refused"), ["refused /missing"]);
+    assert!(!log(&rig, "--outcome ok").contains(&"refused /missing".to_owned()));
+    assert_eq!(log(&rig, "--request-id r-2"), ["renamed /b"]);
+    assert_eq!(log(&rig, "/b --outcome ok --kind file_created"), ["file_created /a"]);
+    let wrong = rig.command(["log", "--kind", "renam"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("file_created"));
+}
