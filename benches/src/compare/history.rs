@@ -58,8 +58,9 @@ pub(super) fn measure(data: &Path, records: u64, outcome: &mut Outcome) -> Resul
     }
     let (stat, _) = fastest(&program, data, "stat")?;
     let (log, events) = fastest(&program, data, "log")?;
-    if events != CHANGES + 1 {
-        let message = format!("the history of {PATH} has {events} events, not {}", CHANGES + 1);
+    // Looking at a history is on record too, so each try finds one more.
+    if events < CHANGES + 1 {
+        let message = format!("the history of {PATH} has {events} events, not at least {}", CHANGES + 1);
         return Err(Error::new(Reason::Corrupt, message));
     }
     outcome.reached_at(Id::PathHistory, log - stat, (records < RECORDS).then(|| format!("{records} records")));

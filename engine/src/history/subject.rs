@@ -27,14 +27,14 @@ pub(super) fn path_of(zone: &Zone, seq: Seq, event: &Event) -> Result<Option<Vec
 
 /// Names that mean nothing any more since the event, or something else, each with its directory.
 fn removed_names(event: &Event) -> impl Iterator<Item = (Inode, &[u8])> {
-    let (first, second): (Option<(u64, &[u8])>, Option<(u64, &[u8])>) = match event {
-        Event::Unlinked(e) => (Some((e.parent, &e.name)), None),
-        Event::DirectoryRemoved(e) => (Some((e.parent, &e.name)), None),
-        Event::Renamed(e) => (Some((e.from_parent, &e.from_name)), Some((e.to_parent, &e.to_name))),
-        Event::Exchanged(e) => (Some((e.parent, &e.name)), Some((e.other_parent, &e.other_name))),
-        _ => (None, None),
+    let names: [Option<(u64, &[u8])>; 2] = match event {
+        Event::Unlinked(e) => [Some((e.parent, &e.name)), None],
+        Event::DirectoryRemoved(e) => [Some((e.parent, &e.name)), None],
+        Event::Renamed(e) => [Some((e.from_parent, &e.from_name)), Some((e.to_parent, &e.to_name))],
+        Event::Exchanged(e) => [Some((e.parent, &e.name)), Some((e.other_parent, &e.other_name))],
+        _ => [None, None],
     };
-    first.into_iter().chain(second).map(|(directory, name)| (Inode(directory), name))
+    names.into_iter().flatten().map(|(directory, name)| (Inode(directory), name))
 }
 
 /// What `path` names now, or named when it was last there.

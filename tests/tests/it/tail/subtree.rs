@@ -37,7 +37,21 @@ fn named(event: &Event) -> Vec<u64> {
         Event::OrphansReleased(e) => e.inodes.clone(),
         Event::Refused(e) => vec![e.inode],
         Event::RefusalsCounted(e) => e.counts.iter().map(|count| count.inode).collect(),
-        _ => Vec::new(),
+        Event::NodeCreated(e) => vec![e.inode, e.parent],
+        Event::Exchanged(e) => vec![e.inode, e.parent, e.other, e.other_parent],
+        Event::DetachedCreated(e) => vec![e.inode],
+        Event::Attached(e) => vec![e.inode, e.parent],
+        Event::Punched(e) => vec![e.inode],
+        Event::PolicySet(e) => vec![e.inode],
+        Event::Accessed(e) => e.inodes.iter().map(|count| count.inode).collect(),
+        Event::Recovered(_)
+        | Event::AuditGap(_)
+        | Event::TimeClosed(_)
+        | Event::ClockHeld(_)
+        | Event::ClockConfirmed(_)
+        | Event::UsageCounted(_)
+        | Event::RequestAnswered(_)
+        | Event::ContentStored(_) => Vec::new(),
     }
 }
 
@@ -175,7 +189,7 @@ fn a_directory_that_is_gone_is_below_nothing_whoever_remembers_it() {
     let mut knows = tail(&zone, TailFrom::Seq(last(&zone).prev()), filter.clone());
     assert_eq!(seqs(&mut knows).len(), 2);
     zone.rmdir(&another, "/removed", durable).unwrap();
-    zone.rename(&another, "/other", "/replaced", false, durable).unwrap();
+    zone.rename(&another, "/other", "/replaced", nexus_engine::RenameMode::Replace, durable).unwrap();
     let gone = last(&zone);
     let refused = |inode| zone.unlink(&me, Entry::In(inode, b"x"), durable).unwrap_err();
     for inode in [removed, replaced] {

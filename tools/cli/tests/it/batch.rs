@@ -17,10 +17,14 @@ fn ten_thousand_lines_through_a_pipe_are_made_in_order() {
     let results = rig.feed("batch - --json", lines.as_bytes()).json();
     assert_eq!(results.len(), 10_000);
     assert_eq!(keys(&results[0]), ["created", "inode", "line", "op", "path", "seq"]);
+    let mut last = 1;
     for (index, result) in results.iter().enumerate() {
         assert_eq!(result["line"], index as u64 + 1);
         assert_eq!(result["created"], index % 2 == 0);
-        assert_eq!(result["seq"], index as u64 + 2, "each is a record of its own");
+        // Counts of usage stand between some.
+        let seq = result["seq"].as_u64().unwrap();
+        assert!((1..=3).contains(&(seq - last)), "each is a record of its own, in order: {seq} behind {last}");
+        last = seq;
     }
     assert_eq!(rig.nexus("cat /f4999").ok(), "file 4999!");
     assert_eq!(rig.nexus("ls").lines().len(), 5000);

@@ -63,7 +63,7 @@ fn an_actor_is_found_by_agent_and_session() {
     assert_eq!((event["actor"]["agent"].as_str(), event["origin"]["request_id"].as_str()), (Some("bob"), Some("r-7")));
     // Who asks is no filter.
     let asked = rig.command(["log"]).env("NEXUS_AGENT", "carol").output().unwrap();
-    assert_eq!(String::from_utf8(asked.stdout).unwrap().lines().count(), 5);
+    assert_eq!(String::from_utf8(asked.stdout).unwrap().lines().count(), 6);
 }
 
 #[test]

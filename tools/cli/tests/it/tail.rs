@@ -32,9 +32,9 @@ fn a_tail_tells_what_log_tells_and_goes_on_behind_its_token() {
     let rig = Rig::new();
     rig.feed("put /a", b"1").ok();
     let first = tail(&rig, "");
-    assert_eq!(told(&first), ["zone_created /", "file_created /a", "caught_up", "end"]);
-    assert_eq!(first[1], rig.nexus("log --json").json()[1]);
-    assert_eq!(keys(&first[2]), ["at", "tail", "token"]);
+    assert_eq!(told(&first), ["zone_created /", "policy_set /", "file_created /a", "caught_up", "end"]);
+    assert_eq!(first[2], rig.nexus("log --json").json()[2]);
+    assert_eq!(keys(&first[3]), ["at", "tail", "token"]);
     rig.nexus("mv /a /b").ok();
     let from = token(&first);
     let second = tail(&rig, &format!("--from {from}"));
@@ -95,7 +95,7 @@ fn beside_another_process_the_files_are_read() {
     rig.feed("put /a", b"1").ok();
     let from = token(&tail(&rig, "--from 2"));
     let (mut child, input) = holder(&rig);
-    assert_eq!(told(&tail(&rig, ""))[..2], ["zone_created /", "file_created /a"]);
+    assert_eq!(told(&tail(&rig, ""))[..3], ["zone_created /", "policy_set /", "file_created /a"]);
     assert_eq!(token(&tail(&rig, "--from 2")).len(), from.len());
     for words in ["tail /a --json", "tail /a --follow --json"] {
         assert_eq!(rig.nexus(words).fails_json(1).0, "busy", "{words}");
