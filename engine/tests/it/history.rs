@@ -55,8 +55,8 @@ fn a_file_keeps_its_history_through_renames_links_and_its_end() {
     let inode = rig.create("/d/e/f");
     rig.create("/other");
     zone.link(me, "/d/e/f", "/g", Durability::Durable).unwrap();
-    zone.rename(me, "/d/e", "/d/h", false, Durability::Durable).unwrap();
-    zone.rename(me, "/d/h/f", "/d/h/k", false, Durability::Durable).unwrap();
+    zone.rename(me, "/d/e", "/d/h", nexus_engine::RenameMode::Replace, Durability::Durable).unwrap();
+    zone.rename(me, "/d/h/f", "/d/h/k", nexus_engine::RenameMode::Replace, Durability::Durable).unwrap();
     let whole = ["file_created /d/e/f", "linked /g", "renamed /d/h/k"];
     assert_eq!(told(zone, &of("/g")), whole);
     assert_eq!(told(zone, &of("/d/h/k")), whole);
@@ -89,7 +89,7 @@ fn a_directory_tells_the_names_that_came_and_went_and_an_actor_what_it_did() {
     let other = Caller::agent("other").unwrap();
     zone.mkdir(&rig.me, "/d", &NewFile { mode: 0o755, ..NewFile::default() }, true, Durability::Durable).unwrap();
     rig.create("/d/a");
-    zone.rename(&other, "/d/a", "/a", false, Durability::Durable).unwrap();
+    zone.rename(&other, "/d/a", "/a", nexus_engine::RenameMode::Replace, Durability::Durable).unwrap();
     zone.unlink(&other, "/d/a", Durability::Durable).unwrap_err();
     assert_eq!(told(zone, &of("/d"))[..3], ["directory_created /d", "file_created /d/a", "renamed /a"]);
     let by = |filter: Filter| HistoryQuery { filter, ..HistoryQuery::default() };
@@ -161,7 +161,7 @@ fn history_passes_the_gate_and_a_denial_is_on_record() {
 fn a_zone_opened_anew_has_the_same_history() {
     let rig = rig();
     rig.create("/a");
-    rig.zone.rename(&rig.me, "/a", "/b", false, Durability::Durable).unwrap();
+    rig.zone.rename(&rig.me, "/a", "/b", nexus_engine::RenameMode::Replace, Durability::Durable).unwrap();
     let before = told(&rig.zone, &of("/b"));
     let Rig { nexus, zone, dir, .. } = rig;
     nexus.close().unwrap();
