@@ -1,8 +1,8 @@
 //! What lies below a directory: decided at the record's own position and at the one before it, so that what enters
 //! and what leaves is seen.
 //!
-//! Verdicts on directories are kept from record to record: they change only with a rename of the directory or of one
-//! above it, and end with the directory. Whoever has a verdict here has every directory above it here too, up to the
+//! Verdicts on directories are kept from record to record: they change only where the directory or one above it is
+//! renamed, exchanged or attached, and end with the directory. Whoever has a verdict here has every directory above it here too, up to the
 //! watched one or the root; so a rename of a directory without a verdict changes none.
 
 use std::collections::BTreeMap;
@@ -104,6 +104,16 @@ impl Subtree {
                         self.known.clear();
                     }
                     self.known.remove(&Inode(e.replaced));
+                }
+                Event::Exchanged(e) => {
+                    if [e.inode, e.other].iter().any(|inode| self.known.contains_key(&Inode(*inode))) {
+                        self.known.clear();
+                    }
+                }
+                Event::Attached(e) => {
+                    if self.known.contains_key(&Inode(e.inode)) {
+                        self.known.clear();
+                    }
                 }
                 // It was empty, so nothing known hangs on it; a refusal may still name it.
                 Event::DirectoryRemoved(e) => drop(self.known.remove(&Inode(e.inode))),

@@ -130,7 +130,7 @@ fn kinds_outcomes_and_requests_are_chosen() {
     assert_eq!(log(&rig, "--kind renamed"), ["renamed /b"]);
     assert_eq!(log(&rig, "--outcome refused"), ["refused /missing"]);
     assert!(!log(&rig, "--outcome ok").contains(&"refused /missing".to_owned()));
-    assert_eq!(log(&rig, "--request-id r-2"), ["renamed /b"]);
+    assert_eq!(log(&rig, "--request-id r-2"), ["renamed /b", "request_answered -"]);
     assert_eq!(log(&rig, "/b --outcome ok --kind file_created"), ["file_created /a"]);
     let wrong = rig.command(["log", "--kind", "renam"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2));

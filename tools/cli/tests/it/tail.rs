@@ -44,8 +44,8 @@ fn a_tail_tells_what_log_tells_and_goes_on_behind_its_token() {
     let time = second[0]["time"].as_str().unwrap();
     assert_eq!(told(&tail(&rig, &format!("--from {time}"))), ["renamed /b", "caught_up", "end"]);
     let people = rig.nexus("tail").lines();
-    assert_eq!(people[..3], rig.nexus("log").lines()[..]);
-    assert_eq!(people[3], format!("--from {}", token(&second)));
+    assert_eq!(people[..4], rig.nexus("log").lines()[..]);
+    assert_eq!(people[4], format!("--from {}", token(&second)));
     // A token is of one question, and of one zone.
     let other = rig.nexus(&format!("tail --kind renamed --from {from} --json")).fails_json(1);
     assert_eq!(other.0, "invalid");
