@@ -33,9 +33,11 @@ pub(super) fn run(dir: &Path, files: u64, report: &mut Report) -> Result<(), Err
         report.plain(format!("row {} versions ago", past.versions), past.row_us, "us");
         report.plain("  ratio to the same at latest", past.ratio, "");
     }
-    fragmented(&bed.zone, &bed.caller, report)?;
     report.plain("resident memory", resident_mib(), "MiB");
-    reopen(bed, report)
+    reopen(bed, report)?;
+    let bed = Bed::new(dir, "fragmented", ZoneOptions::default())?;
+    fragmented(&bed.zone, &bed.caller, report)?;
+    bed.close().map(drop)
 }
 
 /// A file of very many extents: what the longest create beside it takes while the file is shrunk and removed.
