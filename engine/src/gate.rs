@@ -108,6 +108,16 @@ impl Dispatch {
         result
     }
 
+    /// Asks gate and hooks before a step of a call that has several.
+    pub(crate) fn admit(&self, call: &Call<'_>) -> Result<()> {
+        if !self.guarded.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.check(call)?;
+        let hooks = Arc::clone(&self.hooks.read());
+        hooks.iter().try_for_each(|hook| hook.pre(call))
+    }
+
     pub(crate) fn has_gate(&self) -> bool {
         self.gate.read().is_some()
     }

@@ -17,6 +17,8 @@ pub const WRITE_BYTES_MAX: usize = RECORD_PAYLOAD_BYTES_MAX;
 pub const RECORD_ROWS_MAX: usize = 4096;
 /// Changes of one batch.
 pub const BATCH_CHANGES_MAX: usize = 4096;
+/// Entries of a copied tree: their numbers are held in memory, some tens of bytes each.
+pub const COPY_ENTRIES_MAX: usize = 16 << 20;
 /// Entries that one record of a copied tree may create.
 pub const COPY_ENTRIES_PER_RECORD_MAX: usize = 512;
 /// Largest file that `edit` takes: it is held in memory.

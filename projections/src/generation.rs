@@ -126,8 +126,9 @@ impl Generation {
             return;
         }
         assert!(self.reaching() <= seq, "what is in the store was committed and cannot be dropped");
-        self.replace(|levels| cut(levels, seq));
+        // The position first: whoever takes the new list must not read it at a position that it does not have.
         self.last.store(seq.0, Ordering::Release);
+        self.replace(|levels| cut(levels, seq));
     }
 }
 

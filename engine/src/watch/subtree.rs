@@ -100,25 +100,22 @@ impl Subtree {
         for event in &record.events {
             match event {
                 Event::Renamed(e) => {
-                    if self.known.contains_key(&Inode(e.inode)) {
-                        self.known.clear();
-                    }
+                    self.forget_if_known(&[e.inode]);
                     self.known.remove(&Inode(e.replaced));
                 }
-                Event::Exchanged(e) => {
-                    if [e.inode, e.other].iter().any(|inode| self.known.contains_key(&Inode(*inode))) {
-                        self.known.clear();
-                    }
-                }
-                Event::Attached(e) => {
-                    if self.known.contains_key(&Inode(e.inode)) {
-                        self.known.clear();
-                    }
-                }
+                Event::Exchanged(e) => self.forget_if_known(&[e.inode, e.other]),
+                Event::Attached(e) => self.forget_if_known(&[e.inode]),
                 // It was empty, so nothing known hangs on it; a refusal may still name it.
                 Event::DirectoryRemoved(e) => drop(self.known.remove(&Inode(e.inode))),
                 _ => {}
             }
+        }
+    }
+
+    /// One of these directories is elsewhere now, and all below it.
+    fn forget_if_known(&mut self, inodes: &[u64]) {
+        if inodes.iter().any(|inode| self.known.contains_key(&Inode(*inode))) {
+            self.known.clear();
         }
     }
 

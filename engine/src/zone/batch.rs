@@ -10,10 +10,11 @@ use super::calls::{CallOptions, Done, Durability};
 use crate::caller::Caller;
 use crate::decide::{
     AtomicBatch, AttributeChange, BatchStep, CreateFile, Created, Expect, Link, MakeNode, Mkdir, NewFile, NodeKind,
-    Punch, RemoveXattr, Rename, RenameMode, Rmdir, SetAttributes, SetXattr, Staged, Step, Symlink, Truncate, Unlink,
-    WriteAt, WritePosition, XattrMode,
+    Punch, RemoveXattr, Rename, RenameMode, Request, Rmdir, SetAttributes, SetXattr, Staged, Step, Symlink, Truncate,
+    Unlink, WriteAt, WritePosition, XattrMode,
 };
 use crate::error::{Error, Result};
+use crate::gate::Call;
 use crate::limits::{BATCH_CHANGES_MAX, RECORD_PAYLOAD_BYTES_MAX};
 use crate::path::{Entry, Target};
 
@@ -225,6 +226,14 @@ impl Zone {
         let mut staged = gathered.staged.iter();
         let steps = items.iter().map(|item| step_of(item, &mut staged)).collect();
         let batch = AtomicBatch { steps, chunks: &chunks, context, release: &[] };
+        for BatchStep { step, .. } in &batch.steps {
+            let about = step.about();
+            let call = Call { syscall: step.syscall(), caller, path: about.path(), inode: about.inode() };
+            if let Err(error) = self.dispatch().admit(&call) {
+                self.note_refusal(&call, &error);
+                return Err(error);
+            }
+        }
         let payload = self.inner.payload_of(gathered.own.clone());
         self.change(caller, &batch, payload.as_ref(), options.into())
     }

@@ -84,6 +84,12 @@ impl SequencerClock {
         SequencerClock { last, reference_ns, reference_boot_ns, behind, held, recorded: false }
     }
 
+    /// The log was opened again by the same process, and what was on record of a held step may be lost. Commit times go
+    /// on from the last one that was given out, lost or not.
+    pub(super) fn reopened(self) -> SequencerClock {
+        SequencerClock { recorded: false, ..self }
+    }
+
     /// The last commit time.
     pub(super) fn last(&self) -> CommitTime {
         self.last

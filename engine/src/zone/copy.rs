@@ -2,16 +2,18 @@
 //! in several records and attached by one (DESIGN section 3, limits of a record).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nexus_log::event::Reason;
 use nexus_log::ids::{Body, Inode};
 use nexus_projections::row::{Content, DentryRow, FileKind};
+use nexus_projections::table::RowKey;
 
 use super::calls::{CallOptions, Done};
 use super::commit::Committed;
-use super::errors::poisoned_error;
+use super::errors::{poisoned_error, store_error};
 use super::upkeep::entries_of;
-use super::{Inner, Zone};
+use super::{Core, Inner, Zone};
 use crate::caller::Caller;
 use crate::content::StripBuilder;
 use crate::decide::{
@@ -21,7 +23,9 @@ use crate::decide::{
 };
 use crate::error::{Error, Result};
 use crate::gate::{Authorized, Dispatch, Rank};
-use crate::limits::{COPY_ENTRIES_PER_RECORD_MAX, PIECES_PER_RECORD_MAX, READDIR_ENTRIES_MAX, RECORD_ROWS_MAX};
+use crate::limits::{
+    COPY_ENTRIES_MAX, COPY_ENTRIES_PER_RECORD_MAX, PIECES_PER_RECORD_MAX, READDIR_ENTRIES_MAX, RECORD_ROWS_MAX,
+};
 use crate::path::{Entry, Target};
 use crate::view::{At, Stat, View};
 
@@ -60,7 +64,7 @@ impl Zone {
             }
             let view = self.view(if at == At::Newest { At::Latest } else { at })?;
             let source = view.stat(caller, from, true)?;
-            let copier = Copier::new(self, authorized, caller, &view);
+            let copier = Copier::new(self, authorized, caller, &view)?;
             match source.kind {
                 FileKind::Directory => copier.tree(&source, request, options),
                 FileKind::Regular => copier.file(&source, request, options),
@@ -75,6 +79,8 @@ impl Zone {
 
 struct Copier<'z> {
     inner: &'z Inner,
+    /// The life of the zone in which all records of the copy are made: what a failure took of it is not built upon.
+    core: Arc<Core>,
     authorized: &'z Authorized,
     caller: &'z Caller,
     view: &'z View,
@@ -98,9 +104,10 @@ fn attributes_of(stat: &Stat) -> PlannedAttributes {
 }
 
 impl<'z> Copier<'z> {
-    fn new(zone: &'z Zone, authorized: &'z Authorized, caller: &'z Caller, view: &'z View) -> Copier<'z> {
-        Copier {
+    fn new(zone: &'z Zone, authorized: &'z Authorized, caller: &'z Caller, view: &'z View) -> Result<Copier<'z>> {
+        Ok(Copier {
             inner: &zone.inner,
+            core: zone.inner.writable_core(authorized)?,
             authorized,
             caller,
             view,
@@ -112,7 +119,7 @@ impl<'z> Copier<'z> {
             known: BTreeMap::new(),
             later: Vec::new(),
             detached: false,
-        }
+        })
     }
 
     fn file(self, source: &Stat, request: CopyRequest<'_>, options: CallOptions) -> Result<Done<Created>> {
@@ -126,7 +133,7 @@ impl<'z> Copier<'z> {
             attributes_too: false,
         };
         let copy = CopyFile { create, mime: source.mime(), request };
-        self.inner.request(self.authorized, self.caller, &copy, None, options)
+        self.inner.request_on(&self.core, self.authorized, self.caller, &copy, None, options)
     }
 
     fn new_file(&self, source: &Stat) -> Result<NewFile> {
@@ -174,11 +181,12 @@ impl<'z> Copier<'z> {
 
     fn tree(mut self, source: &Stat, request: CopyRequest<'_>, options: CallOptions) -> Result<Done<Created>> {
         let built = self.build(source, request, options);
-        if built.is_err()
+        if let Err(error) = &built
+            && error.kind != Reason::OutcomeUnknown
             && let Some(top) = self.known.get(&PLAN_TOP)
         {
             // What cannot be removed now is removed when the zone is opened.
-            let _ = self.inner.give_up_detached(*top);
+            let _ = self.inner.give_up_detached(&self.core, *top);
         }
         built
     }
@@ -194,14 +202,14 @@ impl<'z> Copier<'z> {
         if !self.detached && self.plans.len() + self.later.len() <= COPY_ENTRIES_PER_RECORD_MAX {
             self.plans.append(&mut self.later);
             let tree = BuildTree { top: Top::Placed(request), plans: &self.plans, known: &self.known };
-            return self.inner.request(self.authorized, self.caller, &CopyTree(tree), None, options);
+            return self.inner.request_on(&self.core, self.authorized, self.caller, &CopyTree(tree), None, options);
         }
         for plan in std::mem::take(&mut self.later) {
             self.add(plan, 2, 64)?;
         }
         self.flush()?;
         let inode = self.known[&PLAN_TOP];
-        self.inner.request(self.authorized, self.caller, &Attach { inode, request }, None, options)
+        self.inner.request_on(&self.core, self.authorized, self.caller, &Attach { inode, request }, None, options)
     }
 
     fn directory(&mut self, directory: Inode, id: PlanId, directories: &mut Vec<(Inode, PlanId)>) -> Result<()> {
@@ -243,6 +251,10 @@ impl<'z> Copier<'z> {
             kind => (PlannedKind::Node { kind, device: stat.device() }, 4),
         };
         let id = self.next;
+        if id > COPY_ENTRIES_MAX {
+            let message = format!("the tree has more than {COPY_ENTRIES_MAX} entries; copy it in parts");
+            return Err(Error::new(Reason::TooLarge, message));
+        }
         self.next += 1;
         let bytes = 192 + name.len() + stat.target().len() + 64 * rows;
         let attributes = attributes_of(stat);
@@ -301,7 +313,7 @@ impl<'z> Copier<'z> {
     fn step<O: Operation>(&self, operation: &O) -> Result<O::Reply> {
         let Committed { reply, core, state, .. } = self
             .inner
-            .commit(self.authorized, self.caller.context(), operation, None)
+            .commit_on(&self.core, self.authorized, self.caller.context(), operation, None)
             .map_err(|refusal| refusal.error)?;
         // A writer of a tree is no faster than the log.
         if self.inner.options.manual || core.log.queued_bytes() > PLAN_BYTES_MAX {
@@ -313,11 +325,14 @@ impl<'z> Copier<'z> {
 
 impl Inner {
     /// Removes what stands in an orphaned directory, deepest first, and the directory.
-    pub(super) fn give_up_detached(&self, top: Inode) -> Result<()> {
-        let core = self.core();
+    /// In this life of the zone and no other: in another one the inode may be somebody else's.
+    pub(super) fn give_up_detached(&self, core: &Arc<Core>, top: Inode) -> Result<()> {
         let mut stack = vec![top];
         while let Some(directory) = stack.last().copied() {
             let view = core.tables.view(core.newest());
+            if view.get(&RowKey::orphan(top)).map_err(store_error)?.is_none() {
+                return Ok(());
+            }
             let entries = entries_of(&view, directory, COPY_ENTRIES_PER_RECORD_MAX)?;
             let below = entries.iter().find(|(_, dentry)| {
                 dentry.kind == FileKind::Directory && !matches!(entries_of(&view, dentry.inode, 1).as_deref(), Ok([]))
@@ -328,7 +343,7 @@ impl Inner {
             }
             let done = entries.len() < COPY_ENTRIES_PER_RECORD_MAX;
             let last = [top];
-            self.remove_entries(directory, &entries, if done && directory == top { &last } else { &[] })?;
+            self.remove_entries(core, directory, &entries, if done && directory == top { &last } else { &[] })?;
             if done {
                 stack.pop();
             }
@@ -336,7 +351,13 @@ impl Inner {
         Ok(())
     }
 
-    fn remove_entries(&self, directory: Inode, entries: &[(Vec<u8>, DentryRow)], release: &[Inode]) -> Result<()> {
+    fn remove_entries(
+        &self,
+        core: &Arc<Core>,
+        directory: Inode,
+        entries: &[(Vec<u8>, DentryRow)],
+        release: &[Inode],
+    ) -> Result<()> {
         let steps = entries.iter().map(|(name, dentry)| {
             let entry = Entry::In(directory, name);
             let step = match dentry.kind {
@@ -347,8 +368,9 @@ impl Inner {
         });
         let context = system_context();
         let batch = AtomicBatch { steps: steps.collect(), chunks: &[], context: &context, release };
-        let committed =
-            self.commit(&Dispatch::internal(Rank::Reserve), &context, &batch, None).map_err(|refusal| refusal.error)?;
+        let committed = self
+            .commit_on(core, &Dispatch::internal(Rank::Reserve), &context, &batch, None)
+            .map_err(|refusal| refusal.error)?;
         committed.core.wait(committed.state)
     }
 }

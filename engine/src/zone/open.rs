@@ -180,14 +180,20 @@ fn open_core(
     let tables = Arc::new(ZoneTables::open_for(Arc::clone(store), slot, meta.identity).map_err(store_error)?);
     let proofs = Proofs { applied: tables.applied(), signed: Seq::ZERO };
     let opened = Log::open(env, dir, meta.identity, meta.first_seq, proofs, options.log).map_err(open_error)?;
-    core_of(env, opened, tables, options, 0)
+    replay(&opened.log, &tables)?;
+    let clocks = Clocks { wall_ns: env.clock.wall_ns(), boot_ns: env.clock.boot_ns() };
+    let clock = SequencerClock::new(opened.log.appended().1, clocks, confirmation(&opened.log, &tables)?);
+    core_of(opened, tables, options, clock, 0)
 }
 
-fn core_of(env: &Env, opened: Opened, tables: Arc<ZoneTables>, options: &ZoneOptions, life: u64) -> Result<Core> {
-    replay(&opened.log, &tables)?;
-    let (last, last_time) = opened.log.appended();
-    let clocks = Clocks { wall_ns: env.clock.wall_ns(), boot_ns: env.clock.boot_ns() };
-    let clock = SequencerClock::new(last_time, clocks, confirmation(&opened.log, &tables)?);
+fn core_of(
+    opened: Opened,
+    tables: Arc<ZoneTables>,
+    options: &ZoneOptions,
+    clock: SequencerClock,
+    life: u64,
+) -> Result<Core> {
+    let last = opened.log.appended().0;
     let usage = Pending::new(newest_mark(&tables)?, last, options.usage_records);
     Ok(Core {
         log: opened.log,
@@ -269,7 +275,7 @@ impl Inner {
         for inode in orphans {
             match answer(inode_row(&view, inode))? {
                 // A tree that was being built; what is in it goes first.
-                Some(node) if node.is_directory() => self.give_up_detached(inode)?,
+                Some(node) if node.is_directory() => self.give_up_detached(&core, inode)?,
                 _ => files.push(inode),
             }
         }
@@ -301,21 +307,24 @@ impl Inner {
             return Err(poisoned_error(poisoned));
         }
         self.check_broken(&core)?;
-        self.revive()?;
+        let opened = self.revive()?;
         let core = self.core();
-        self.record_opening(&core.report)?;
+        if opened {
+            self.record_opening(&core.report)?;
+        }
         Ok(core)
     }
 
     /// Opens the log again, as a restart would. The tables stay: they forget what the log lost and take what it kept.
-    fn revive(&self) -> Result<()> {
+    /// Says whether it did, or somebody else had.
+    fn revive(&self) -> Result<bool> {
         let mut slot = self.core.write();
         let old = Arc::clone(&slot);
         if old.log.poisoned().is_none() {
-            return Ok(());
+            return Ok(false);
         }
         // Whoever is in the old sequencer comes out first; whoever comes after finds its log poisoned.
-        let _no_writers = old.sequencer.lock();
+        let no_writers = old.sequencer.lock();
         let flushed = old.log.flushed();
         old.tables.drop_above(flushed);
         let proofs = Proofs { applied: flushed, signed: Seq::ZERO };
@@ -324,13 +333,16 @@ impl Inner {
         if let Some(lock) = &*self.lock.lock() {
             opened.log.hold(Arc::clone(lock));
         }
-        *slot = Arc::new(core_of(&self.env, opened, Arc::clone(&old.tables), &self.options, old.life + 1)?);
+        replay(&opened.log, &old.tables)?;
+        // The clock goes on: that the log was opened anew is no reason to follow a step that is held.
+        let clock = no_writers.clock.clone().reopened();
+        *slot = Arc::new(core_of(opened, Arc::clone(&old.tables), &self.options, clock, old.life + 1)?);
         drop(slot);
         self.policies.refresh(&self.core().tables)?;
         // Under the lock, so that who is about to sleep sees the new life.
         let (lock, reopened) = &self.reopened;
         let _about_to_sleep = lock.lock();
         reopened.notify_all();
-        Ok(())
+        Ok(true)
     }
 }

@@ -34,7 +34,8 @@ impl Stamp {
         match events {
             [Event::TimeClosed(e)] => Stamp::After(CommitTime(e.time_ns)),
             [Event::ClockHeld(_)] => Stamp::Held,
-            [Event::ClockConfirmed(_)] => Stamp::Confirmed,
+            // A named request has its answer behind it.
+            [Event::ClockConfirmed(_), ..] => Stamp::Confirmed,
             _ => Stamp::Now,
         }
     }

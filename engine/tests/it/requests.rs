@@ -302,3 +302,49 @@ fn a_batch_that_is_not_atomic_answers_one_by_one() {
         assert!(zone.batch(me, &[], NOW).is_empty());
     });
 }
+
+/// Refuses one path to everybody.
+struct Keeper;
+
+impl nexus_engine::gate::Gate for Keeper {
+    fn check(&self, call: &nexus_engine::gate::Call<'_>) -> nexus_engine::Result<()> {
+        match call.path {
+            b"/secret" => Err(nexus_engine::Error::new(Reason::PermissionDenied, "not yours")),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_batch_asks_the_gate_for_each_of_its_changes() {
+    with_zone(|zone, me| {
+        zone.put(me, "/secret", b"1").unwrap();
+        zone.put(me, "/open", b"1").unwrap();
+        zone.install_gate(Some(std::sync::Arc::new(Keeper)));
+        let batch = [
+            item(Change::Unlink { entry: Entry::Path(b"/open") }),
+            item(Change::Unlink { entry: Entry::Path(b"/secret") }),
+        ];
+        let refused = zone.batch_atomic(me, &batch, NOW).unwrap_err();
+        assert_eq!(refused.kind, Reason::PermissionDenied);
+        zone.install_gate(None);
+        assert_eq!((read(zone, "/secret"), read(zone, "/open")), (b"1".to_vec(), b"1".to_vec()));
+        zone.log().flush().unwrap();
+        let records = zone.log().records(Seq::FIRST).map(Result::unwrap);
+        let refusals: Vec<Vec<u8>> = records
+            .flat_map(|r| r.events)
+            .filter_map(|e| if let Event::Refused(e) = e { Some(e.path) } else { None })
+            .collect();
+        assert_eq!(refusals, [b"/secret".to_vec()], "one refusal, and it says of what");
+    });
+}
+
+#[test]
+fn an_edit_that_would_make_too_much_is_refused_before_it_is_made() {
+    with_zone(|zone, me| {
+        zone.put(me, "/f", &[b'a'; 1 << 20]).unwrap();
+        let replace = vec![b'b'; 64 << 10];
+        let edit = Edit { find: b"a", replace: &replace, all: true };
+        assert_eq!(zone.edit(me, "/f", &[edit], NOW).unwrap_err().kind, Reason::TooLarge);
+    });
+}

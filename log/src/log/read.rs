@@ -134,7 +134,8 @@ impl Shared {
         let queue = self.queue.lock();
         let first = queue.unflushed.front()?.seq;
         let draft = queue.unflushed.get(chunk.seq.0.checked_sub(first.0)? as usize)?;
-        draft.content(chunk.offset, chunk.length)
+        // After a failure the same position may have become another record's, and this one was lost.
+        draft.content(chunk)
     }
 
     fn chunk(&self, chunk: &ChunkRef, keep: bool) -> Result<Bytes, ReadError> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::prefix::{PREFIX_BYTES, Prefix, Seed, record_bytes};
 use crate::env::Random;
 use crate::event::{About, ChunkList, Context, Event, StoredChunk};
-use crate::ids::{ChunkHash, CommitTime, Seq, Term, ZoneIdentity};
+use crate::ids::{ChunkHash, ChunkRef, CommitTime, Seq, Term, ZoneIdentity};
 use crate::limits::{CHUNK_BYTES_MAX, RECORD_CHUNKS_MAX, RECORD_EVENTS_MAX, RECORD_META_BYTES_MAX, SALT_BYTES};
 
 /// Content on its way into a record: chunked, hashed, salted and summed outside the sequencer.
@@ -56,17 +56,15 @@ impl Payload {
         self.length - SALT_BYTES
     }
 
-    /// `length` bytes at `offset` behind the salt, if they lie within one chunk.
-    fn slice(&self, offset: u32, length: u32) -> Option<Bytes> {
-        let mut start = 0u64;
-        for chunk in &self.chunks {
-            let end = start + chunk.len() as u64;
-            if u64::from(offset) < end {
-                let from = (u64::from(offset) - start) as usize;
-                let to = from + length as usize;
-                return (to <= chunk.len()).then(|| chunk.slice(from..to));
+    /// The chunk that stands there, if it is that one.
+    fn chunk(&self, wanted: &ChunkRef) -> Option<Bytes> {
+        let mut start = 0;
+        for (chunk, stored) in self.chunks.iter().zip(&self.list.chunks) {
+            if start == wanted.offset {
+                let same = stored.length == wanted.length && stored.hash == wanted.hash.0;
+                return same.then(|| chunk.clone());
             }
-            start = end;
+            start += stored.length;
         }
         None
     }
@@ -127,8 +125,8 @@ impl Draft {
 
     /// Content that is not on disk yet.
     #[must_use]
-    pub fn content(&self, offset: u32, length: u32) -> Option<Bytes> {
-        self.payload.as_ref()?.slice(offset, length)
+    pub fn content(&self, chunk: &ChunkRef) -> Option<Bytes> {
+        self.payload.as_ref()?.chunk(chunk)
     }
 
     /// The record's prefix at its place, and its CRC, which is the next record's link.

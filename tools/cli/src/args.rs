@@ -94,7 +94,7 @@ pub(crate) struct Global {
     /// The data directory
     #[arg(long, global = true, env = "NEXUS_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// The agent that acts [env: NEXUS_AGENT] [default: the OS user]; with `log` and `tail`, whose changes to show
+    /// The agent that acts [env: NEXUS_AGENT] [default: the OS user]; with `log` and `tail`, whose changes to show; with `usage`, whose usage
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) agent: Option<String>,
     /// What the agent groups its work by [env: NEXUS_SESSION]; with `log`, which session's changes to show

@@ -100,9 +100,8 @@ impl Zone {
     ) -> Result<()> {
         let steps = self.inner.write_steps(target, run.at, bytes.len() as u64)?;
         if steps.len() > 1 && caller.request_key().is_some() {
-            let message = "the write takes the place of too many extents to be one step, as a request with an id must be; \
-                           put the whole content";
-            return self.refuse_write(caller, target, Error::new(Reason::TooLarge, message));
+            run.done = Some(self.answered_write(caller, target, run.at, bytes, durability)?);
+            return Ok(());
         }
         for step in steps {
             let (part, rest) = bytes.split_at(step as usize);
@@ -118,6 +117,28 @@ impl Zone {
             run.done = Some(done);
         }
         Ok(())
+    }
+
+    /// A named write that would be several records now: it may have been one when it was asked for first.
+    fn answered_write(
+        &self,
+        caller: &Caller,
+        target: Target<'_>,
+        offset: u64,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<Done<Inode>> {
+        let (strip, _) = self.inner.strip_of(bytes)?;
+        let digest = *blake3::hash(bytes).as_bytes();
+        let asked = WriteAt { target, position: WritePosition::At(offset), strip: &strip, digest };
+        self.requested(caller, &asked, |authorized| {
+            let done = self.inner.recall(authorized, caller, &asked, durability)?;
+            done.ok_or_else(|| {
+                let message = "the write takes the place of too many extents to be one step, as a request with an id \
+                               must be; put the whole content";
+                Error::new(Reason::TooLarge, message)
+            })
+        })
     }
 
     /// Writes bytes at the end of an existing file, wherever it is by then. At most [`WRITE_BYTES_MAX`] bytes.
@@ -295,7 +316,13 @@ fn edited(text: &[u8], edit: &Edit<'_>, number: usize) -> Result<Vec<u8>> {
         _ if edit.all => {}
         n => return Err(refuse(format!("the text to find is there {n} times; say more of it, or edit all"))),
     }
-    let mut out = Vec::with_capacity(text.len() + found.len() * edit.replace.len());
+    let more = found.len().checked_mul(edit.replace.len()).and_then(|more| more.checked_add(text.len()));
+    let size = more.map_or(usize::MAX, |all| all - found.len() * edit.find.len());
+    if size > EDIT_BYTES_MAX {
+        let message = format!("edit {}: it makes more than {EDIT_BYTES_MAX} bytes of the file", number + 1);
+        return Err(Error::new(Reason::TooLarge, message));
+    }
+    let mut out = Vec::with_capacity(size);
     let mut end = 0;
     for at in found {
         out.extend_from_slice(&text[end..at]);

@@ -142,8 +142,22 @@ impl Inner {
         payload: Option<&Payload>,
         options: CallOptions,
     ) -> Result<Done<R::Reply>> {
+        let core = self.writable_core(authorized)?;
+        self.request_on(&core, authorized, caller, request, payload, options)
+    }
+
+    /// As [`request`](Self::request), to this life of the zone and no other: for what refers to records before.
+    pub(super) fn request_on<R: Request>(
+        &self,
+        core: &Arc<Core>,
+        authorized: &Authorized,
+        caller: &Caller,
+        request: &R,
+        payload: Option<&Payload>,
+        options: CallOptions,
+    ) -> Result<Done<R::Reply>> {
         let guarded = Guarded::new(caller, request, options.expect);
-        Ok(self.change(authorized, caller, &guarded, payload, options.durability)?.answered())
+        Ok(self.change_on(core, authorized, caller, &guarded, payload, options.durability)?.answered())
     }
 
     /// What a request of several records was answered before; `None` where it was not, or has no name.
@@ -168,7 +182,20 @@ impl Inner {
         payload: Option<&Payload>,
         durability: Durability,
     ) -> Result<Done<O::Reply>> {
-        match self.commit(authorized, caller.context(), operation, payload) {
+        let core = self.writable_core(authorized)?;
+        self.change_on(&core, authorized, caller, operation, payload, durability)
+    }
+
+    fn change_on<O: Operation>(
+        &self,
+        core: &Arc<Core>,
+        authorized: &Authorized,
+        caller: &Caller,
+        operation: &O,
+        payload: Option<&Payload>,
+        durability: Durability,
+    ) -> Result<Done<O::Reply>> {
+        match self.commit_on(core, authorized, caller.context(), operation, payload) {
             Ok(Committed { reply, seq, state, core }) => {
                 let done = Done { reply: (), seq, repeated: false, state, core };
                 // A reply derived from state that is not flushed waits for that state.

@@ -23,8 +23,7 @@ pub(crate) struct GlobArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GrepArgs {
-    /// A regular expression, as ripgrep's
-    #[arg(allow_hyphen_values = true)]
+    /// A regular expression, as ripgrep's; one that begins with - goes behind --
     pub(crate) pattern: String,
     /// Files, or directories to search whole
     #[arg(default_value = "/")]

@@ -41,7 +41,7 @@ const CHANGES_IN_FLIGHT_MAX: u64 = 1024;
 
 pub(crate) fn run(cli: &Cli) -> Result<()> {
     let global = &cli.global;
-    let who = caller(global, !matches!(cli.verb, Verb::Log(_) | Verb::Tail(_)))?;
+    let who = caller(global, !matches!(cli.verb, Verb::Log(_) | Verb::Tail(_) | Verb::Usage(_)))?;
     match &cli.verb {
         Verb::Init(args) => init::init(args, global, who),
         Verb::Put(args) => content::put(args, global, who),
@@ -81,7 +81,7 @@ fn on_session(verb: &Verb, cli: &Cli, session: &mut Session) -> Result<()> {
         Verb::Import(args) => transfer::import(args, session),
         Verb::Export(args) => transfer::export(args, session),
         Verb::Log(args) => log::log(args, &cli.global, session),
-        Verb::Usage(args) => zone::usage(args, session),
+        Verb::Usage(args) => zone::usage(args, &cli.global, session),
         Verb::Policy(args) => zone::policy(&args.action, session),
         Verb::Clock(args) => zone::clock(args, session),
         Verb::Rebuild(args) => rebuild::rebuild(args, session),

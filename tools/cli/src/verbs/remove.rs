@@ -31,6 +31,8 @@ pub(super) fn rm(args: &RmArgs, session: &mut Session) -> Result<()> {
         let zone = session.zone(path)?;
         let view = zone.view(At::Latest)?;
         match view.stat(&session.caller, &path.path[..], false) {
+            // Of the root nothing is removed: the call itself says that it cannot be.
+            Ok(stat) if stat.inode == Inode::ROOT => {}
             Ok(stat) if stat.kind == FileKind::Directory && args.recursive => {
                 if options.expect != Expect::default() {
                     let message = "--if-version and --if-exists are about one file; a tree is many changes";

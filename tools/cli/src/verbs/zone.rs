@@ -7,7 +7,7 @@ use nexus_log::event::{UsageCount, UsageCounts};
 use nexus_projections::usage::add;
 
 use super::{changed_with, path_object};
-use crate::args::{AtArg, ClockAction, ClockArgs, PolicyAction, PolicySetting, UsageArgs, UsageBy};
+use crate::args::{AtArg, ClockAction, ClockArgs, Global, PolicyAction, PolicySetting, UsageArgs, UsageBy};
 use crate::at::{local_exact, rfc3339};
 use crate::failure::{About, Result};
 use crate::history::{HOUR_NS, usage_counts};
@@ -18,9 +18,10 @@ use crate::session::Session;
 /// An hour, and who: what is summed over is absent.
 type Line = (Option<u64>, Option<[String; 3]>);
 
-pub(super) fn usage(args: &UsageArgs, session: &mut Session) -> Result<()> {
+pub(super) fn usage(args: &UsageArgs, global: &Global, session: &mut Session) -> Result<()> {
     let at = args.at.at.map_or(At::Latest, |position| position.at());
-    let usage = session.root().usage(&session.caller, at, &UsageFilter::default())?;
+    let filter = UsageFilter { agent: global.agent.clone(), ..UsageFilter::default() };
+    let usage = session.root().usage(&session.caller, at, &filter)?;
     let mut sums: BTreeMap<Line, UsageCounts> = BTreeMap::new();
     for UsageCount { tenant, user, agent, hour, counts } in usage.counts {
         let hour = (args.by != Some(UsageBy::Agent)).then_some(hour);

@@ -185,3 +185,12 @@ fn names_that_are_not_utf_8_are_kept() {
     let shown = rig.run([OsStr::new("log"), path]).ok();
     assert!(shown.contains("/a\\xff\\x0ab"), "{shown}");
 }
+
+#[test]
+fn the_root_is_not_removed_and_nothing_in_it() {
+    let rig = Rig::new();
+    rig.feed("put /kept", b"1").ok();
+    assert_eq!(rig.nexus("rm -r / --json").fails_json(1).0, "busy");
+    assert_eq!(rig.nexus("rm -rf / --json").fails_json(1).0, "busy");
+    assert_eq!(rig.nexus("ls").lines(), ["kept"]);
+}

@@ -209,3 +209,13 @@ fn names_that_are_not_utf_8_are_found() {
     rig.run([OsStr::new("xattr"), OsStr::new("set"), path, name, OsStr::new("v")]).ok();
     assert_eq!(rig.run([OsStr::new("xattr"), OsStr::new("ls"), path]).stdout, b"user.\xff\n");
 }
+
+#[test]
+fn values_that_are_joined_to_grep_flags_are_theirs_and_no_pattern() {
+    let rig = Rig::new();
+    rig.feed("put /t", b"one\ntwo\nthree\n").ok();
+    assert_eq!(rig.nexus("grep -A1 two /t").lines().len(), rig.nexus("grep -A 1 two /t").lines().len());
+    assert_eq!(rig.nexus("grep -c two /t").ok(), rig.nexus("grep -c -m1 two /t").ok());
+    rig.nexus("grep -z").fails(2);
+    rig.nexus("grep -- -z /t").fails(1);
+}

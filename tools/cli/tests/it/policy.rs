@@ -123,3 +123,13 @@ fn the_state_at_a_time_that_was_asked_for_stays() {
     let closed = rig.nexus("log --json").json().into_iter().filter(|event| event["kind"] == "time_closed").count();
     assert_eq!(closed, 1);
 }
+
+#[test]
+fn usage_of_one_agent_is_that_agents_and_asked_in_ones_own_name() {
+    let rig = Rig::new();
+    rig.nexus("touch /a --agent alice").ok();
+    rig.nexus("touch /b --agent bob").ok();
+    let lines = rig.nexus("usage --agent alice --json").json();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!((lines[0]["agent"].as_str(), lines[0]["changes"].as_u64()), (Some("alice"), Some(1)));
+}

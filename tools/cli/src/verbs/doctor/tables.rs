@@ -50,7 +50,10 @@ pub(super) fn examine(env: &Env, dir: &Path, meta: &ZoneMeta, findings: &mut Fin
     };
     match applied_in(&copy.0, meta.identity) {
         Ok(applied) => {
-            findings.ok("tables", format!("open, and hold the log up to record {applied}"));
+            findings.ok(
+                "tables",
+                format!("open; what is behind record {applied} is taken from the log at the next opening"),
+            );
             Some(applied)
         }
         Err(error) => {
