@@ -1,17 +1,19 @@
 //! Copies as references: no content moves. A tree that fits into one record is one; a larger one is built out of sight
 //! in several records and attached by one (DESIGN section 3, limits of a record).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nexus_log::event::Reason;
-use nexus_log::ids::{Body, Inode};
+use nexus_log::ids::{Body, Inode, Seq};
 use nexus_projections::row::{Content, DentryRow, FileKind};
 
 use super::calls::{CallOptions, Done};
 use super::commit::Committed;
 use super::errors::poisoned_error;
 use super::upkeep::entries_of;
-use super::{Inner, Zone};
+use super::{Core, Inner, Zone};
 use crate::caller::Caller;
 use crate::content::StripBuilder;
 use crate::decide::{
@@ -91,6 +93,8 @@ struct Copier<'z> {
     later: Vec<Plan>,
     /// The tree is more than one record.
     detached: bool,
+    /// The last record before the one that attaches, and the life of the zone that all of them were made in.
+    begun: RefCell<Option<(Arc<Core>, Seq)>>,
 }
 
 fn attributes_of(stat: &Stat) -> PlannedAttributes {
@@ -112,6 +116,7 @@ impl<'z> Copier<'z> {
             known: BTreeMap::new(),
             later: Vec::new(),
             detached: false,
+            begun: RefCell::default(),
         }
     }
 
@@ -126,6 +131,7 @@ impl<'z> Copier<'z> {
             attributes_too: false,
         };
         let copy = CopyFile { create, mime: source.mime(), request };
+        self.settle()?;
         self.inner.request(self.authorized, self.caller, &copy, None, options)
     }
 
@@ -176,6 +182,7 @@ impl<'z> Copier<'z> {
         let built = self.build(source, request, options);
         if built.is_err()
             && let Some(top) = self.known.get(&PLAN_TOP)
+            && self.settle().is_ok()
         {
             // What cannot be removed now is removed when the zone is opened.
             let _ = self.inner.give_up_detached(*top);
@@ -200,6 +207,7 @@ impl<'z> Copier<'z> {
             self.add(plan, 2, 64)?;
         }
         self.flush()?;
+        self.settle()?;
         let inode = self.known[&PLAN_TOP];
         self.inner.request(self.authorized, self.caller, &Attach { inode, request }, None, options)
     }
@@ -297,12 +305,23 @@ impl<'z> Copier<'z> {
         Ok(())
     }
 
+    /// Waits until the records so far are on stable storage: only then their inodes and bodies are the copy's own in
+    /// every life of the zone.
+    fn settle(&self) -> Result<()> {
+        match &*self.begun.borrow() {
+            Some((core, last)) => core.wait(*last),
+            None => Ok(()),
+        }
+    }
+
     /// A record before the last.
     fn step<O: Operation>(&self, operation: &O) -> Result<O::Reply> {
+        let begun = self.begun.borrow().as_ref().map(|(core, _)| Arc::clone(core));
         let Committed { reply, core, state, .. } = self
             .inner
-            .commit(self.authorized, self.caller.context(), operation, None)
+            .commit_next(begun.as_ref(), self.authorized, self.caller.context(), operation, None)
             .map_err(|refusal| refusal.error)?;
+        *self.begun.borrow_mut() = Some((Arc::clone(&core), state));
         // A writer of a tree is no faster than the log.
         if self.inner.options.manual || core.log.queued_bytes() > PLAN_BYTES_MAX {
             core.wait(state)?;

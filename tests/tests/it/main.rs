@@ -6,6 +6,7 @@ mod bounds;
 mod crash;
 mod damage;
 mod extents;
+mod lives;
 mod power;
 mod space;
 mod syscalls;
