@@ -60,13 +60,13 @@ fn each_write(one_in: usize, faults: &[WriteFault]) {
 /// R4, R6: nothing is acknowledged behind half a record.
 #[test]
 fn r06_a_write_that_fails_or_is_cut_short_anywhere_loses_nothing_acknowledged() {
-    each_write(23, &[WriteFault::Fail { after_bytes: 0 }, WriteFault::Fail { after_bytes: 700 }]);
+    each_write(31, &[WriteFault::Fail { after_bytes: 0 }, WriteFault::Fail { after_bytes: 700 }]);
 }
 
 /// R10: the batch is not acknowledged, what was stays, and the zone opens itself again.
 #[test]
 fn r10_a_disk_that_is_full_at_any_write_loses_nothing_acknowledged_and_the_zone_goes_on() {
-    each_write(23, &[WriteFault::Full { after_bytes: 0 }, WriteFault::Full { after_bytes: 700 }]);
+    each_write(31, &[WriteFault::Full { after_bytes: 0 }, WriteFault::Full { after_bytes: 700 }]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn r28_a_read_that_fails_anywhere_while_opening_is_told_and_costs_nothing() {
         drop(promise.history.split_off(&promise.acknowledged.next()));
         drop(played);
         let mut failures = 0;
-        for nth in (1..).step_by(if long() { 1 } else { 7 }) {
+        for nth in (1..).step_by(if long() { 1 } else { 13 }) {
             let after = scene.fork(if nth % 2 == 0 { copy_of(&scene.store) } else { BTreeStore::default() });
             after.disk.power_cut_seeded(nth);
             after.disk.fault_read(nth);

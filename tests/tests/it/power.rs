@@ -29,10 +29,10 @@ fn operations_of_the_script(seed: u64, script: Script, refusals: u64) -> u64 {
 fn a_power_cut_at_any_operation_of_the_disk_loses_nothing_acknowledged_and_tears_nothing() {
     for (seed, script, refusals) in SCENES {
         let operations = operations_of_the_script(seed, script, refusals);
-        let step = if long() { 1 } else { 9 };
+        let step = if long() { 1 } else { 17 };
         // The founding of the zone, and then each or some.
         for nth in (1..40)
-            .step_by(if long() || seed < 2 { 1 } else { 3 })
+            .step_by(if long() || seed == 0 { 1 } else { 4 })
             .chain((40 + seed * 4..=operations + 1).step_by(step))
         {
             let scene = Scene::new(seed, script);
@@ -49,7 +49,7 @@ fn a_failed_sync_loses_nothing_acknowledged_and_what_was_shown_again_stays() {
         let scene = Scene::new(seed, script);
         drop(scene.play());
         let syncs = scene.disk.syncs();
-        for nth in (1..=syncs).step_by(if long() { 1 } else { 11 }) {
+        for nth in (1..=syncs).step_by(if long() { 1 } else { 17 }) {
             for fault in [SyncFault::Lost, SyncFault::Partly { seed: nth }] {
                 let scene = Scene::new(seed, script);
                 scene.disk.fault_sync(nth, fault);
