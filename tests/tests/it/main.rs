@@ -12,6 +12,7 @@ mod power;
 mod rules;
 mod scene;
 mod script;
+mod sizes;
 mod space;
 mod syscalls;
 mod tail;
