@@ -8,6 +8,7 @@ mod damage;
 mod extents;
 mod faults;
 mod lives;
+mod planted;
 mod power;
 mod rules;
 mod scene;

@@ -264,7 +264,7 @@ fn without_credits_nothing_is_read_and_a_record_is_never_cut_in_two() {
     let mut slow = zone.tail(&me(), options).unwrap();
     assert!(slow.next(DEADLINE).unwrap().is_none(), "at once");
     assert_eq!(slow.position(), Seq::ZERO);
-    // The first record holds two: the founding and the read policy.
+    // The first record holds two events, the others one each.
     slow.grant(Credits { events: 3, bytes: 1 });
     assert!(event(slow.next(Duration::ZERO).unwrap().unwrap()).is_some());
     assert_eq!(slow.credits().bytes, 0);
