@@ -1,11 +1,12 @@
 //! Each write, sync and read that fails, with the zone that goes on in the same uptime and the one that comes after it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use nexus_engine::open_zone;
+use nexus_engine::{Caller, HistoryQuery, Target, open_zone};
 use nexus_log::env::WriteFault;
 use nexus_log::event::{Event, Reason};
-use nexus_log::ids::Seq;
+use nexus_log::ids::{Inode, Seq};
 use nexus_projections::store::BTreeStore;
 use nexus_tests::long;
 use nexus_tests::rig::{ROOT, Tables, copy_of};
@@ -129,4 +130,40 @@ fn the_scripts_hold_what_is_to_be_broken() {
     }
     assert_eq!((count("detached_created"), count("attached")), (1, 1), "a tree in several records");
     assert!(records.iter().any(|r| r.events.len() > 5 && matches!(r.events.last(), Some(Event::RequestAnswered(_)))));
+}
+
+/// The indexes of sealed segments know every kind of event: what a record did to an inode is in the inode's history.
+#[test]
+fn what_happened_to_an_inode_is_in_its_history_whatever_it_was() {
+    let scene = Scene::new(2, further);
+    let rig = scene.play().unwrap().rig;
+    let me = Caller::agent("auditor").unwrap();
+    let log = rig.zone.log();
+    let indexes = scene.disk.paths().into_iter().filter(|path| path.extension().is_some_and(|e| e == "idx")).count();
+    assert!(indexes > 1, "{indexes} segments have an index");
+    let mut kinds = BTreeSet::new();
+    for record in log.records(Seq::FIRST).map(Result::unwrap) {
+        for event in &record.events {
+            // Told here once more, so that no kind is forgotten in the one place that tells.
+            let touched = match event {
+                Event::Punched(e) => vec![e.inode],
+                Event::Exchanged(e) => vec![e.inode, e.other],
+                Event::Attached(e) => vec![e.inode, e.parent],
+                Event::DetachedCreated(e) => vec![e.inode],
+                Event::NodeCreated(e) => vec![e.inode, e.parent],
+                Event::PolicySet(e) => vec![e.inode],
+                Event::Written(e) => vec![e.inode],
+                Event::XattrSet(e) => vec![e.inode],
+                Event::Renamed(e) => vec![e.inode],
+                _ => continue,
+            };
+            kinds.insert(event.name());
+            for inode in touched {
+                let query = HistoryQuery { subject: Some(Target::Inode(Inode(inode))), ..HistoryQuery::default() };
+                let mut history = rig.zone.history(&me, &query).unwrap().map(|event| event.unwrap().record.seq);
+                assert!(history.any(|seq| seq == record.seq), "{} of {} for inode {inode}", event.name(), record.seq);
+            }
+        }
+    }
+    assert_eq!(kinds.len(), 9, "{kinds:?}");
 }
