@@ -12,9 +12,9 @@ use nexus_tests::long;
 use nexus_tests::rig::{ROOT, Tables, copy_of};
 
 use crate::scene::{DIR, Played, Promise, Scene, check_survivor};
-use crate::script::{Step, basic, further};
+use crate::script::{Script, basic, further};
 
-const SCRIPTS: [(u64, fn() -> Vec<Step>); 4] = [(0, basic), (1, basic), (2, further), (3, further)];
+const SCRIPTS: [(u64, Script); 4] = [(0, basic), (1, basic), (2, further), (3, further)];
 
 /// Which of `all`: each, or one in so many.
 fn some(all: u64, one_in: usize) -> impl Iterator<Item = u64> {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use nexus_log::env::Env;
+
 /// The lines that a hunk looks for, context and removed ones.
 fn looked_for(hunk: &str) -> String {
     let lines = hunk.lines().skip(1).filter(|line| line.starts_with([' ', '-']));
@@ -13,8 +15,8 @@ fn looked_for(hunk: &str) -> String {
 fn every_planted_bug_still_fits_its_place() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut bugs = 0;
-    for entry in std::fs::read_dir(here.join("planted")).unwrap() {
-        let path = entry.unwrap().path();
+    for name in Env::real().disk.list(&here.join("planted")).unwrap() {
+        let path = here.join("planted").join(name);
         let bug = std::fs::read_to_string(&path).unwrap();
         let (first, name) = (bug.lines().next().unwrap(), path.display());
         assert!(first.starts_with("Found by: cargo nextest run "), "{name} names its harness");

@@ -6,9 +6,7 @@ use nexus_tests::long;
 use nexus_tests::rig::copy_of;
 
 use crate::scene::{Promise, Scene, check_survivor, cuts};
-use crate::script::{Step, basic, further};
-
-type Script = fn() -> Vec<Step>;
+use crate::script::{Script, basic, further};
 
 /// Seeds, scripts, and how many refusals the script meets.
 const SCENES: [(u64, Script, u64); 4] = [(0, basic, 3), (1, basic, 3), (2, further, 1), (3, further, 1)];

@@ -14,12 +14,12 @@ use nexus_tests::op::Data;
 use nexus_tests::rig::{ROOT, manual};
 
 use crate::scene::{DIR, Promise, Scene, check_survivor};
-use crate::script::{basic, further};
+use crate::script::{Script, basic, further};
 
 /// The last segment, its bytes, and where its last record ends.
 fn tail_of(disk: &MemoryDisk, identity: ZoneIdentity) -> (PathBuf, Vec<u8>, usize) {
-    let segments = disk.dump().into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "seg"));
-    let (path, bytes) = segments.last().unwrap();
+    let mut segments = disk.dump().into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "seg"));
+    let (path, bytes) = segments.next_back().unwrap();
     let first = parse_file_name(path.file_name().unwrap()).unwrap();
     let block = &bytes[..SEGMENT_HEADER_BYTES as usize];
     let HeaderBlock::Good { header, .. } = SegmentHeader::decode(block, identity, first) else { panic!("its header") };
@@ -38,7 +38,7 @@ fn noise(length: usize) -> Vec<u8> {
 
 #[test]
 fn r13_zeros_garbage_and_old_records_behind_the_end_are_the_end() {
-    for (seed, script) in [(0, basic as fn() -> _), (2, further)] {
+    for (seed, script) in [(0, basic as Script), (2, further)] {
         let scene = Scene::new(seed, script);
         let played = scene.play().unwrap();
         let (promise, identity) = (Promise::of(&played), played.rig.zone.identity());
@@ -57,7 +57,7 @@ fn r13_zeros_garbage_and_old_records_behind_the_end_are_the_end() {
 
 #[test]
 fn r31_tables_folded_at_another_time_and_with_another_seed_are_the_same() {
-    for (seed, script) in [(0, basic as fn() -> _), (3, further)] {
+    for (seed, script) in [(0, basic as Script), (3, further)] {
         let scene = Scene::new(seed, script);
         let zone = scene.play().unwrap().rig.zone;
         zone.close().unwrap();

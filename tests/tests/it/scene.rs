@@ -16,7 +16,7 @@ use nexus_tests::model::replay::Replay;
 use nexus_tests::op::Op;
 use nexus_tests::rig::{Outcome, Rig, Tables, copy_of, manual};
 
-use crate::script::{Step, mkdir, put, rename};
+use crate::script::{Script, Step, mkdir, put, rename};
 
 pub(crate) const DIR: &str = "/data/zone";
 
@@ -76,11 +76,11 @@ pub(crate) struct Scene {
     clock: Arc<ManualClock>,
     pub(crate) store: BTreeStore,
     pub(crate) options: ZoneOptions,
-    script: fn() -> Vec<Step>,
+    script: Script,
 }
 
 impl Scene {
-    pub(crate) fn new(seed: u64, script: fn() -> Vec<Step>) -> Scene {
+    pub(crate) fn new(seed: u64, script: Script) -> Scene {
         let (env, disk, clock) = Env::simulated(seed);
         let options = manual(200_000, if seed.is_multiple_of(2) { 20_000 } else { 0 }, 0);
         let options = ZoneOptions { usage_records: seed.is_multiple_of(2).then_some(8), ..options };

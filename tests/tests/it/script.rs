@@ -6,13 +6,18 @@ use nexus_engine::{
 use nexus_log::ids::CommitTime;
 use nexus_tests::op::{Data, Name, Op, Part, Place};
 
+/// A history to be played.
+pub(crate) type Script = fn() -> Vec<Step>;
+
+type Call = dyn Fn(&Zone) -> Result<(), Error>;
+
 pub(crate) enum Step {
     Durable(Op),
     Accepted(Op),
     /// A durable call under this request id.
     Named(&'static str, Op),
     /// What the model does not know.
-    Beside(Box<dyn Fn(&Zone) -> Result<(), Error>>),
+    Beside(Box<Call>),
     /// The background work.
     Tick,
     /// All rows go to the tables.
