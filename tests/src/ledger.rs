@@ -1,16 +1,18 @@
 //! What a whole log says: every record decoded, its refusals counted, its Merkle root computed again from the files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use nexus_engine::Zone;
+use nexus_engine::{At, Caller, UsageFilter, Zone};
 use nexus_log::cursor::Cursor;
 use nexus_log::env::{Env, OpenMode, read_file};
-use nexus_log::event::Event;
+use nexus_log::event::{Event, UsageCounts};
 use nexus_log::ids::{Seq, ZoneIdentity};
 use nexus_log::log::SEGMENTS;
 use nexus_log::merkle::{LeafEntry, Root, meta_hash, payload_root, root_of};
 use nexus_log::segment::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader, parse_file_name};
+use nexus_projections::usage::{add, hour_of, usage_of};
 
 /// Refusals in a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,4 +89,23 @@ pub fn assert_root(env: &Env, zone_dir: &Path, zone: &Zone) {
     let (size, root) = root_from_files(env, zone_dir, zone.identity());
     assert_eq!(Seq(size), zone.log().flushed(), "records in the files");
     assert_eq!(zone.log().root(size).unwrap(), root);
+}
+
+/// Asserts that usage at the last flushed position is what a count of the whole log comes to.
+pub fn assert_usage(zone: &Zone, who: &Caller) {
+    let log = zone.log();
+    let last = log.flushed();
+    let mut counted: BTreeMap<_, UsageCounts> = BTreeMap::new();
+    for record in log.records(log.first()).map(Result::unwrap).take_while(|record| record.seq <= last) {
+        let counts = usage_of(&record);
+        if counts != UsageCounts::default() {
+            let of = &record.context;
+            let key = (hour_of(record.commit_time), of.tenant.clone(), of.user.clone(), of.agent.clone());
+            add(counted.entry(key).or_default(), &counts);
+        }
+    }
+    let usage = zone.usage(who, At::Exactly(last), &UsageFilter::default()).unwrap();
+    let told: BTreeMap<_, _> =
+        usage.counts.into_iter().map(|c| ((c.hour, c.tenant, c.user, c.agent), c.counts)).collect();
+    assert_eq!(told, counted, "usage at {last}");
 }

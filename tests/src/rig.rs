@@ -135,10 +135,46 @@ impl Rig {
 
     /// Makes the call on the zone and on the model.
     pub fn run(&mut self, op: &Op, who: usize, durability: Durability) -> Outcome {
+        self.run_as(op, &self.callers[who].clone(), durability)
+    }
+
+    /// Makes a call that the model does not know, durable where it succeeds. The model takes what the log says of it.
+    pub fn run_beside(&mut self, call: impl FnOnce(&Zone) -> Result<(), nexus_engine::Error>) -> Outcome {
         if let Some(reason) = self.still_disturbed() {
             return Outcome::Disturbed(reason);
         }
-        let caller = &self.callers[who];
+        let before = self.zone.log().appended().0;
+        let called = call(&self.zone);
+        match called {
+            Ok(()) if self.zone.log().flush().is_ok() => {}
+            Ok(()) => {
+                self.disturbed = true;
+                return Outcome::Disturbed(Reason::OutcomeUnknown);
+            }
+            Err(error) if disturbed(error.kind) => {
+                self.disturbed = true;
+                return Outcome::Disturbed(error.kind);
+            }
+            Err(_) => {
+                self.refusals += 1;
+                return Outcome::Refused;
+            }
+        }
+        let mut replay = Replay::new(self.zone.log());
+        replay.tree = self.tree.clone();
+        let history = &mut self.history;
+        let take = |record: &nexus_log::record::Record, tree: &Tree| drop(history.insert(record.seq, tree.clone()));
+        replay.run(before.next(), Seq::MAX, take).unwrap();
+        self.tree = replay.tree;
+        self.acknowledged = self.zone.log().flushed();
+        Outcome::Done
+    }
+
+    /// As [`Rig::run`], for a caller of one's own.
+    pub fn run_as(&mut self, op: &Op, caller: &Caller, durability: Durability) -> Outcome {
+        if let Some(reason) = self.still_disturbed() {
+            return Outcome::Disturbed(reason);
+        }
         let before = self.zone.log().appended().0;
         let answer = op.call(&self.zone, caller, durability);
         // A refusal is noted behind the call, in a record of its own; a success is the last record.

@@ -77,6 +77,24 @@ impl Inner {
         self.commit_on(&core, authorized, context, operation, payload)
     }
 
+    /// As [`commit`](Self::commit), for the next record of something that was begun in the life `begun`. In another life
+    /// what it made so far may be lost, and its positions, inodes and bodies may be somebody else's by now.
+    pub(super) fn commit_next<O: Operation>(
+        &self,
+        begun: Option<&Arc<Core>>,
+        authorized: &Authorized,
+        context: &Context,
+        operation: &O,
+        payload: Option<&Payload>,
+    ) -> std::result::Result<Committed<O::Reply>, Refusal> {
+        let core = self.writable_core(authorized)?;
+        if begun.is_some_and(|begun| !Arc::ptr_eq(begun, &core)) {
+            let message = "the disk failed in the middle of it and what was begun may be lost; begin it again";
+            return Err(Error::new(Reason::OutcomeUnknown, message).into());
+        }
+        self.commit_on(&core, authorized, context, operation, payload)
+    }
+
     /// As [`commit`](Self::commit), to this life of the zone and no other.
     pub(super) fn commit_on<O: Operation>(
         &self,

@@ -188,7 +188,7 @@ impl<'z> Copier<'z> {
             // What cannot be removed now is removed when the zone is opened.
             let _ = self.inner.give_up_detached(&self.core, *top);
         }
-        built
+        built.map_err(|error| interrupted(&self.core, error))
     }
 
     fn build(&mut self, source: &Stat, request: CopyRequest<'_>, options: CallOptions) -> Result<Done<Created>> {
@@ -321,6 +321,15 @@ impl<'z> Copier<'z> {
         }
         Ok(reply)
     }
+}
+
+/// What stopped a copy that had made records: where the log took no more, what it made may be there or not.
+fn interrupted(core: &Core, error: Error) -> Error {
+    if core.log.poisoned().is_none() {
+        return error;
+    }
+    let message = "the disk failed in the middle of it and what was begun may be lost; begin it again";
+    Error::new(Reason::OutcomeUnknown, message).because(error)
 }
 
 impl Inner {

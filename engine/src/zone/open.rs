@@ -1,6 +1,7 @@
 //! Creating, opening and closing a zone.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -86,6 +87,7 @@ impl Zone {
         let draft = Draft::new(&*env.random, position, &system_context(), &events, None);
         log.append(draft).expect("an empty log takes a record");
         log.close().map_err(poisoned_error)?;
+        sync_names_above(env, dir)?;
         let meta = ZoneMeta { identity, name: name.to_owned(), created, first_seq: Seq::FIRST };
         meta.write(&*env.disk, dir).map_err(meta_error)?;
         Zone::open_with(env, dir, meta, slot, store, options)
@@ -166,6 +168,22 @@ impl Zone {
         }
         core.log.close().map_err(poisoned_error)
     }
+}
+
+/// Makes the names of `dir` and of what it is in durable. A founding that was cut short may have made the directories and
+/// not come to this.
+fn sync_names_above(env: &Env, dir: &Path) -> Result<()> {
+    for above in dir.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match env.disk.sync_dir(above) {
+            // It is not ours, so it was there before; or its filesystem has no such thing as syncing a directory.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput) => {}
+            synced => synced.map_err(|error| {
+                Error::new(Reason::Unavailable, format!("cannot sync {}", above.display())).because(error)
+            })?,
+        }
+    }
+    Ok(())
 }
 
 /// Opens log and tables and brings the tables up to the log's end.

@@ -204,18 +204,15 @@ impl ContentWriter<'_> {
             |committed: &Committed<Body>| committed.seq,
             |authorized| {
                 let inner = &self.zone.inner;
+                let begun = self.stored.as_ref().map(|stored| &stored.core);
                 inner
-                    .commit(authorized, self.caller.context(), &operation, payload.as_ref())
+                    .commit_next(begun, authorized, self.caller.context(), &operation, payload.as_ref())
                     .map_err(|refusal| refusal.error)
             },
         );
         let committed = result.inspect_err(|error| self.zone.note_refusal(&call, error))?;
-        let stored = Stored { body: committed.reply, state: committed.state, core: Arc::clone(&committed.core) };
-        if let Some(before) = self.stored.replace(stored)
-            && !Arc::ptr_eq(&before.core, &committed.core)
-        {
-            before.wait()?;
-        }
+        let core = Arc::clone(&committed.core);
+        self.stored = Some(Stored { body: committed.reply, state: committed.state, core });
         // Bounds what waits for the disk: a writer of content is no faster than the log.
         if self.zone.inner.options.manual || committed.core.log.queued_bytes() > 2 * RECORD_PAYLOAD_BYTES_MAX {
             committed.core.wait(committed.state)?;

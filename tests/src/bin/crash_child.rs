@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use nexus_engine::{Caller, Durability, NewFile, Nexus, ReadPolicy, ZoneOptions, exists};
 use nexus_log::env::{Env, SplitMix64};
-use nexus_tests::acks::work;
+use nexus_tests::acks::Worker;
 use nexus_tests::rig::ROOT;
 
 const WORKERS: u64 = 4;
@@ -31,11 +31,14 @@ fn main() {
             let zone = &zone;
             scope.spawn(move || {
                 let me = Caller::agent(&format!("worker {worker}")).unwrap();
-                let mut rng = SplitMix64::new(seed * WORKERS + worker);
+                let rng = SplitMix64::new(seed * WORKERS + worker);
                 let directory = format!("/{worker}");
                 zone.mkdir(&me, directory.as_str(), &NewFile::default(), false, Durability::Durable).unwrap();
+                let agent = format!("worker {worker}");
+                let life = zone.log().flushed().0;
+                let mut worker = Worker { zone, agent, directory, rng, life, requests: 0 };
                 loop {
-                    if let Some(ack) = work(zone, &me, &directory, &mut rng) {
+                    for ack in worker.work() {
                         std::io::stdout().lock().write_all(ack.line().as_bytes()).unwrap();
                     }
                 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use nexus_engine::{At, Caller, Nexus, ZoneOptions, exists};
 use nexus_log::env::{Env, SplitMix64};
 use nexus_log::ids::Seq;
-use nexus_tests::acks::Ack;
+use nexus_tests::acks::{Ack, check_requests};
 use nexus_tests::compare::assert_same;
 use nexus_tests::ledger;
 use nexus_tests::model::replay::Replay;
@@ -43,7 +43,9 @@ fn check(dir: &Path, acks: &[Ack]) {
     let zone = nexus.zone("root").unwrap();
     let me = Caller::agent("checker").unwrap();
     acks.iter().for_each(|ack| ack.check(&zone, &me));
+    check_requests(&zone, acks);
     ledger::read_all(&zone);
+    ledger::assert_usage(&zone, &me);
     let last = zone.log().flushed();
     let mut replay = Replay::new(zone.log());
     replay.run(Seq::FIRST, last, |_, _| {}).unwrap();

@@ -15,6 +15,8 @@ use crate::env::SplitMix64;
 pub enum WriteFault {
     /// It fails with EIO. If `after_bytes` is not zero, it is short by then and the write after it fails.
     Fail { after_bytes: usize },
+    /// It fails for lack of space, once. If `after_bytes` is not zero, it is short by then and the write after it fails.
+    Full { after_bytes: usize },
     /// It is acknowledged and lost, and no read ever shows it.
     Lost,
     /// It is acknowledged and lands at this offset of the same file.
@@ -37,6 +39,7 @@ pub enum SyncFault {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ArmedWrite {
     Fail { after_bytes: usize },
+    Full { after_bytes: usize },
     Lost,
     ToOffset(u64),
     IntoFile(NodeId),
@@ -57,10 +60,12 @@ pub(super) struct Faults {
     writes: u64,
     syncs: u64,
     directory_syncs: u64,
+    reads: u64,
     stop: Option<u64>,
     armed_writes: BTreeMap<u64, ArmedWrite>,
     armed_syncs: BTreeMap<u64, SyncFault>,
     armed_directory_syncs: BTreeMap<u64, ()>,
+    armed_read: Option<u64>,
     unreadable: Vec<(NodeId, Range<u64>)>,
     short: Option<SplitMix64>,
 }
@@ -80,8 +85,8 @@ impl Faults {
 
     /// All but the counters goes.
     pub(super) fn clear(&mut self) {
-        let Faults { operations, writes, syncs, directory_syncs, .. } = *self;
-        *self = Faults { operations, writes, syncs, directory_syncs, ..Faults::default() };
+        let Faults { operations, writes, syncs, directory_syncs, reads, .. } = *self;
+        *self = Faults { operations, writes, syncs, directory_syncs, reads, ..Faults::default() };
     }
 
     pub(super) fn stop_after(&mut self, nth: u64) {
@@ -102,6 +107,19 @@ impl Faults {
 
     pub(super) fn arm_directory_sync(&mut self, nth: u64) {
         self.armed_directory_syncs.insert(self.directory_syncs + nth, ());
+    }
+
+    pub(super) fn arm_read(&mut self, nth: u64) {
+        self.armed_read = Some(self.reads + nth);
+    }
+
+    pub(super) fn next_read_fails(&mut self) -> bool {
+        self.reads += 1;
+        self.armed_read.take_if(|nth| *nth == self.reads).is_some()
+    }
+
+    pub(super) fn read_is_armed(&self) -> bool {
+        self.armed_read.is_some()
     }
 
     pub(super) fn set_short(&mut self, seed: Option<u64>) {

@@ -66,6 +66,9 @@ impl Drop for MemoryFile {
 impl DiskFile for MemoryFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut state = self.state()?;
+        if state.faults.next_read_fails() {
+            return Err(Errno::IO.into());
+        }
         let len = buf.len().min(state.file(self.node).len().saturating_sub(offset) as usize);
         let len = state.faults.readable(self.node, offset, len)?;
         let len = state.faults.transfer(len)?;
@@ -128,6 +131,11 @@ fn write(state: &mut State, node: NodeId, data: &[u8], offset: u64) -> io::Resul
         Some(ArmedWrite::Fail { after_bytes: 0 }) => return Err(Errno::IO.into()),
         Some(ArmedWrite::Fail { after_bytes }) => {
             state.faults.arm_write(1, ArmedWrite::Fail { after_bytes: 0 });
+            len = len.min(after_bytes);
+        }
+        Some(ArmedWrite::Full { after_bytes: 0 }) => return Err(Errno::NOSPC.into()),
+        Some(ArmedWrite::Full { after_bytes }) => {
+            state.faults.arm_write(1, ArmedWrite::Full { after_bytes: 0 });
             len = len.min(after_bytes);
         }
         Some(ArmedWrite::Lost) => return Ok(len),

@@ -142,6 +142,7 @@ impl MemoryDisk {
         let mut state = self.0.lock();
         let armed = match fault {
             WriteFault::Fail { after_bytes } => ArmedWrite::Fail { after_bytes },
+            WriteFault::Full { after_bytes } => ArmedWrite::Full { after_bytes },
             WriteFault::Lost => ArmedWrite::Lost,
             WriteFault::ToOffset(offset) => ArmedWrite::ToOffset(offset),
             WriteFault::IntoFile(path) => ArmedWrite::IntoFile(state.find_file(&path)?),
@@ -158,6 +159,17 @@ impl MemoryDisk {
     /// The n-th directory sync fails with EIO; the names stay unsynced, and a later one may make them durable.
     pub fn fault_sync_dir(&self, nth: u64) {
         self.0.lock().faults.arm_directory_sync(nth);
+    }
+
+    /// The n-th `read_at` fails with EIO, once.
+    pub fn fault_read(&self, nth: u64) {
+        self.0.lock().faults.arm_read(nth);
+    }
+
+    /// Has the read of [`MemoryDisk::fault_read`] not come yet?
+    #[must_use]
+    pub fn read_fault_is_armed(&self) -> bool {
+        self.0.lock().faults.read_is_armed()
     }
 
     /// With a seed, reads and writes transfer a random part, of at least one byte, or fail with `Interrupted`.
