@@ -93,7 +93,7 @@ fn r28_a_read_that_fails_anywhere_while_opening_is_told_and_costs_nothing() {
         drop(promise.history.split_off(&promise.acknowledged.next()));
         drop(played);
         let mut failures = 0;
-        for nth in (1..).step_by(if long() { 1 } else { 13 }) {
+        for nth in (1..).step_by(if long() { 1 } else { 29 }) {
             let after = scene.fork(if nth % 2 == 0 { copy_of(&scene.store) } else { BTreeStore::default() });
             after.disk.power_cut_seeded(nth);
             after.disk.fault_read(nth);
