@@ -1,5 +1,5 @@
 //! The bugs in `tests/planted`: each is a change that the named harness must notice. This keeps them fit to be put in;
-//! `git apply` puts one in, the command in its first line must fail then, and `git apply -R` takes it out again.
+//! `git apply --unidiff-zero` puts one in, the command in its first line must fail then, and the same with `-R` takes it out again.
 
 use std::path::Path;
 
