@@ -675,7 +675,7 @@ pub(crate) struct BenchArgs {
     /// Beside other engines too, and against the goals: about half an hour
     #[arg(long)]
     pub(crate) compare: bool,
-    /// With --compare: about two minutes, with fewer files
+    /// With --compare: three to four minutes, with fewer files
     #[arg(long, requires = "compare")]
     pub(crate) quick: bool,
     /// With --compare --quick: sustained rates over the full minute all the same
